@@ -1,0 +1,125 @@
+"""How an attribute gets its value: a constant, or a rule that is drawn for every span."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+Scalar = bool | int | float | str
+Constant = Scalar | list[str]
+
+# Every value of a pool is encoded once, before the run; this bounds time and memory of that.
+LARGEST_POOL = 65_536
+
+
+class Strict(BaseModel):
+    """Frozen, and closed to unknown keys: a misspelt key is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Pattern(Strict):
+    """``cardinality`` values made from ``pattern``, where ``{n}`` is the value's number."""
+
+    cardinality: int = Field(ge=1, le=LARGEST_POOL)
+    pattern: str = "{n}"
+
+    @model_validator(mode="after")
+    def _formats(self) -> Self:
+        try:
+            self.pattern.format(n=0)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("pattern must be text in which only {n} or {n:04d} is replaced") from error
+        return self
+
+
+class Zipf(Pattern):
+    """Value n (from 1) is drawn with weight n ** -exponent: few values are common, most are rare."""
+
+    exponent: float = Field(default=1.0, gt=0, le=5)
+
+
+class IntegerRange(Strict):
+    """Whole numbers min..max, both included, each as likely."""
+
+    min: int = Field(default=0, ge=0)
+    max: int = Field(ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError("max must not be below min")
+        return self
+
+
+class Text(Strict):
+    """``cardinality`` texts of min..max characters: words compress well, hex and base64 do not."""
+
+    cardinality: int = Field(ge=1, le=LARGEST_POOL)
+    min: int = Field(ge=1, le=16_384)
+    max: int = Field(ge=1, le=16_384)
+    alphabet: Literal["words", "hex", "base64"] = "words"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError("max must not be below min")
+        return self
+
+
+class Weighted(Strict):
+    """One value of a choice and its weight."""
+
+    value: Scalar
+    weight: float = Field(default=1.0, gt=0)
+
+
+def _weighted(raw: object) -> object:
+    if isinstance(raw, dict):
+        return [{"value": value, "weight": weight} for value, weight in raw.items()]
+    if isinstance(raw, list):
+        return [item if isinstance(item, dict) else {"value": item} for item in raw]
+    return raw
+
+
+def _constant(raw: object) -> object:
+    return raw if isinstance(raw, (dict, Value)) else {"constant": raw}
+
+
+class Value(Strict):
+    """Exactly one rule for a value; a bare scalar or list of texts is a constant."""
+
+    constant: Constant | None = None
+    choice: Annotated[list[Weighted], BeforeValidator(_weighted), Field(min_length=1, max_length=4096)] | None = None
+    zipf: Zipf | None = None
+    uniform: Pattern | None = None
+    integer: IntegerRange | None = None
+    text: Text | None = None
+    hex: Annotated[int, Field(ge=1, le=64)] | None = None
+    uuid: Literal["v4"] | None = None
+    derive: Literal["duration_ms", "start_time", "end_time", "children"] | None = None
+    variable: str | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"must have exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the value is the same on every span."""
+        return self.constant is not None
+
+
+_SHORTHAND: dict[str, Any] = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean"]},
+        {"type": "array", "items": {"type": "string"}},
+        {"$ref": "#/$defs/ValueRule"},
+    ]
+}
+
+AnyValue = Annotated[Value, BeforeValidator(_constant), WithJsonSchema(_SHORTHAND)]
+Attributes = dict[Annotated[str, Field(min_length=1, max_length=256)], AnyValue]

@@ -1,0 +1,112 @@
+"""The Locust user that sends traces: one concurrent sender, one request a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+from locust import User, task
+
+from loadgen.deliver import Planned
+from loadgen.transport import HttpSender, Outcome
+from loadgen.user.session import Session
+
+IDLE_S = 0.2
+REQUEST_TYPE, REQUEST_NAME = "OTLP", "/v1/traces"
+
+
+class ExportError(Exception):
+    """An export request that was not accepted; few texts exist, so Locust's error table stays short."""
+
+
+_ERRORS: dict[str, ExportError] = {}
+
+
+def export_error(cause: str) -> ExportError:
+    """The one error object of a cause."""
+    return _ERRORS.setdefault(cause, ExportError(cause))
+
+
+def _wait_until(due_ns: int, now_ns: Callable[[], int]) -> None:
+    """Return when it is due, and let others run at least once.
+
+    gevent's timers count from the start of the loop's turn, so after some milliseconds of work a sleep ends too soon.
+    """
+    gevent.sleep(max(0.0, (due_ns - now_ns()) / 1e9))
+    while (left_ns := due_ns - now_ns()) > 0:
+        gevent.sleep(left_ns / 1e9)
+
+
+class TraceUser(User):
+    """A sender of traces of one topology; subclass it in a locustfile and name the topology.
+
+    Users are concurrent senders: how much is sent follows from ``--rate``, not from their number. Without
+    ``--rate`` every user adds ``traces_per_s``, so that user counts and load shapes change the load.
+
+    Attributes:
+        topology: A path, or the name of a shipped scenario.
+        traces_per_s: What each user adds where no rate is asked.
+        host: Named so that Locust's form does not ask for one; ``--otlp-endpoint`` decides.
+    """
+
+    abstract = True
+    host = ""
+    topology: ClassVar[str | Path] = "checkout"
+    traces_per_s: ClassVar[float] = 1.0
+
+    def on_start(self) -> None:
+        """Make room for a connection of its own; it opens at the first send, after any fork."""
+        self._sender: HttpSender | None = None
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        if self._sender is not None:
+            self._sender.close()
+
+    @task
+    def send_next(self) -> None:
+        """Take the next request, have its bytes ready, wait until it is due, send it."""
+        session: Session | None = getattr(self.environment, "honua_session", None)
+        planned = session.take() if session is not None else None
+        if session is None or planned is None:
+            gevent.sleep(IDLE_S)
+            return
+        if self._sender is None:
+            self._sender = session.open_sender(gevent.sleep)
+        body = session.body(planned)
+        try:
+            _wait_until(planned.due_ns, session.now_ns)
+        except BaseException:
+            session.settle(planned, Outcome("unfinished", "run stopped", 0, 0))
+            raise
+        if session.stopping:
+            session.settle(planned, Outcome("unfinished", "run stopped", 0, 0))
+            return
+        self._send(session, self._sender, planned, body)
+
+    def _send(self, session: Session, sender: HttpSender, planned: Planned, body: bytearray) -> None:
+        session.start_sending(planned, len(body))
+        outcome = Outcome("unknown", "stopped while in flight")
+        try:
+            outcome = sender.send(body)
+        finally:
+            # Also when the user is killed in mid-request: what was sent has an outcome, if only an unknown one.
+            session.settle(planned, outcome)
+        self._report(outcome, (session.now_ns() - planned.due_ns) / 1e6, planned.due_ns, len(body))
+
+    def _report(self, outcome: Outcome, latency_ms: float, due_ns: int, size_bytes: int) -> None:
+        """One row of Locust's table; latency counts from the intended send."""
+        failed: dict[str, Any] = {} if outcome.state == "accepted" else {"exception": export_error(outcome.cause)}
+        self.environment.events.request.fire(
+            request_type=REQUEST_TYPE,
+            name=REQUEST_NAME,
+            response_time=latency_ms,
+            response_length=size_bytes,
+            start_time=due_ns / 1e9,
+            context={},
+            response=None,
+            url=None,
+            **({"exception": None} | failed),
+        )

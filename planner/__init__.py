@@ -1,0 +1,1 @@
+"""What a tracing stack will cost and what its sampling will hide."""

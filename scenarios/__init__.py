@@ -1,0 +1,1 @@
+"""What to run: a locustfile and a topology each."""
