@@ -1,6 +1,7 @@
 """OTLP: spans to the bytes that OpenTelemetry's own encoder would write, without an object a span; no I/O."""
 
-from loadgen.otlp.encode import Layout, encode, encode_batch, lay_out
+from loadgen.otlp.encode import encode, encode_batch
+from loadgen.otlp.layout import Layout, lay_out
 from loadgen.otlp.pieces import RUN_ID_KEY, Pieces, compile_pieces, for_run, resource_attributes
 
 __all__ = [

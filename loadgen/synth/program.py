@@ -191,7 +191,7 @@ def _form(
     attributes: Attributes = operation.attributes | (operation.on_failure if failed else operation.on_success)
     return Form(
         service=service,
-        name=name.removeprefix(f"{service}/"),
+        name=operation.name or name.removeprefix(f"{service}/"),
         kind=operation.kind,
         constants={key: value.constant for key, value in attributes.items() if value.constant is not None},
         slots=tuple(maker.slot(key, value) for key, value in attributes.items() if not value.is_constant),

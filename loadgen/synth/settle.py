@@ -111,8 +111,8 @@ def _schedule(parent: Ints, step: Ints, lane: Ints, spent_ns: Ints) -> tuple[Int
     in_lane_ns = running - running[lanes][lane_of]
     step_start = np.cumsum(step_ns) - step_ns
     step_parent = parent[steps]
-    first_step = np.flatnonzero(np.diff(step_parent, prepend=-1))
-    caller_of_step = np.cumsum(np.diff(step_parent, prepend=-1) != 0) - 1
+    new_caller = np.concatenate([[True], step_parent[1:] != step_parent[:-1]])
+    first_step, caller_of_step = np.flatnonzero(new_caller), np.cumsum(new_caller) - 1
     step_start -= step_start[first_step][caller_of_step]
     totals = np.add.reduceat(step_ns, first_step)
     return step_start[step_of] + in_lane_ns, (step_parent[first_step], totals)

@@ -101,6 +101,7 @@ class SlotTable:
     base: NDArray[np.uint64]  # added to what is drawn: the minimum of a range
     accept: NDArray[np.uint64]  # alias tables: keep the column when the low 32 bits are below this
     alias: NDArray[np.uint64]  # ... else take this one
+    text_rule: NDArray[np.intp]  # the first slot with the same rule, so that equal texts are made together
 
 
 def slot_table(slots: Sequence[Slot]) -> SlotTable:
@@ -127,7 +128,13 @@ def slot_table(slots: Sequence[Slot]) -> SlotTable:
         base=np.array([_least(slot) for slot in slots], np.uint64),
         accept=np.concatenate(accept),
         alias=np.concatenate(alias),
+        text_rule=_first_alike([slot.rule.model_dump_json(exclude_unset=True) for slot in slots]),
     )
+
+
+def _first_alike(rules: Sequence[str]) -> NDArray[np.intp]:
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(rule, i) for i, rule in enumerate(rules)], np.intp)
 
 
 def _range(slot: Slot) -> tuple[int, int]:

@@ -1,10 +1,10 @@
 """Topologies: YAML -> frozen, validated :class:`Topology`."""
 
-from loadgen.topology.load import find_topology, load_topology, parse_topology, shipped_topologies
+from loadgen.topology.load import find_topology, load_topology, parse_topology, shipped_topologies, topology_schema
 from loadgen.topology.model import Call, Entry, Failure, Latency, Operation, Scope, Service, Step, Topology
 from loadgen.topology.values import Attributes, Value
 
 __all__ = [
     "Attributes", "Call", "Entry", "Failure", "Latency", "Operation", "Scope", "Service", "Step", "Topology", "Value",
-    "find_topology", "load_topology", "parse_topology", "shipped_topologies",
+    "find_topology", "load_topology", "parse_topology", "shipped_topologies", "topology_schema",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 NS_PER_S = 1_000_000_000
 _UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
@@ -37,8 +37,5 @@ def format_duration(duration_ns: float) -> str:
     return f"{duration_ns:.3g} ns"
 
 
-Duration = Annotated[
-    int,
-    BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "pattern": rf"^{_FORM.pattern}$", "examples": ["250us", "3ms", "1.5s", "10m"]}),
-]
+_Text = Annotated[str, Field(pattern=rf"^{_FORM.pattern}$", examples=["250us", "3ms", "1.5s", "10m"])]
+Duration = Annotated[int, BeforeValidator(parse_duration, json_schema_input_type=_Text)]

@@ -118,3 +118,8 @@ def _shown(error: Any) -> object:  # noqa: ANN401  (pydantic's error record)
 
 def _rule(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def topology_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of topology files, shorthand forms included."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Topology.model_json_schema(by_alias=True)}

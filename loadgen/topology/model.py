@@ -8,9 +8,9 @@ default given here, so that a topology states only what matters to it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from loadgen.topology.durations import Duration
 from loadgen.topology.values import Attributes, Strict, Value
@@ -38,11 +38,7 @@ def _fixed(raw: object) -> object:
     return {"fixed": raw} if isinstance(raw, str) else raw
 
 
-AnyLatency = Annotated[
-    Latency,
-    BeforeValidator(_fixed),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/LatencyRule"}]}),
-]
+AnyLatency = Annotated[Latency, BeforeValidator(_fixed, json_schema_input_type=str | Latency)]
 
 
 class Failure(Strict):
@@ -83,11 +79,7 @@ def _called(raw: object) -> object:
     return {"call": raw} if isinstance(raw, str) else raw
 
 
-AnyCall = Annotated[
-    Call,
-    BeforeValidator(_called),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/CallRule"}]}),
-]
+AnyCall = Annotated[Call, BeforeValidator(_called, json_schema_input_type=str | Call)]
 
 
 class Step(Strict):
@@ -100,20 +92,18 @@ def _step(raw: object) -> object:
     return raw if isinstance(raw, dict) and "parallel" in raw else {"parallel": [raw]}
 
 
-AnyStep = Annotated[
-    Step,
-    BeforeValidator(_step),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/CallRule"}, {"$ref": "#/$defs/StepRule"}]}),
-]
+AnyStep = Annotated[Step, BeforeValidator(_step, json_schema_input_type=str | Call | Step)]
 
 
 class Operation(Strict):
     """A named unit of work: one span, its own time, its attributes, how it fails and what it calls.
 
-    ``latency`` is the operation's own time; calls add theirs. ``on_success`` and ``on_failure`` are further
+    Spans are named ``name``, or as the operation is in its service. ``latency`` is the operation's own time; calls
+    add theirs. ``on_success`` and ``on_failure`` are further
     attributes that only spans of that outcome carry.
     """
 
+    name: str = ""
     kind: Kind = "internal"
     latency: AnyLatency
     attributes: Attributes = {}
@@ -173,7 +163,3 @@ class Topology(Strict):
             for service, body in self.services.items()
             for name, operation in body.operations.items()
         }
-
-    def schema_(self) -> dict[str, Any]:
-        """The JSON Schema of a topology file."""
-        return self.model_json_schema(by_alias=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Scalar = bool | int | float | str
 Constant = Scalar | list[str]
@@ -83,6 +83,13 @@ def _weighted(raw: object) -> object:
     return raw
 
 
+Choices = Annotated[
+    list[Weighted],
+    Field(min_length=1, max_length=4096),
+    BeforeValidator(_weighted, json_schema_input_type=dict[str, float] | list[Scalar | Weighted]),
+]
+
+
 def _constant(raw: object) -> object:
     return raw if isinstance(raw, (dict, Value)) else {"constant": raw}
 
@@ -91,7 +98,7 @@ class Value(Strict):
     """Exactly one rule for a value; a bare scalar or list of texts is a constant."""
 
     constant: Constant | None = None
-    choice: Annotated[list[Weighted], BeforeValidator(_weighted), Field(min_length=1, max_length=4096)] | None = None
+    choice: Choices | None = None
     zipf: Zipf | None = None
     uniform: Pattern | None = None
     integer: IntegerRange | None = None
@@ -113,13 +120,5 @@ class Value(Strict):
         return self.constant is not None
 
 
-_SHORTHAND: dict[str, Any] = {
-    "anyOf": [
-        {"type": ["string", "number", "boolean"]},
-        {"type": "array", "items": {"type": "string"}},
-        {"$ref": "#/$defs/ValueRule"},
-    ]
-}
-
-AnyValue = Annotated[Value, BeforeValidator(_constant), WithJsonSchema(_SHORTHAND)]
+AnyValue = Annotated[Value, BeforeValidator(_constant, json_schema_input_type=Constant | Value)]
 Attributes = dict[Annotated[str, Field(min_length=1, max_length=256)], AnyValue]
