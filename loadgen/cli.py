@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import loadgen
 from loadgen import console
+from loadgen.errors import InputError
+
+if TYPE_CHECKING:
+    from loadgen.sink.settings import Sampler
+
+# Rooms are imported by the command that needs them: `--help` has to answer in a blink.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(loadgen.__version__, prog_name="honua-load")
 def cli() -> None:
-    """Observe and account for trace load; the load itself is sent by Locust.
+    r"""Observe and account for trace load; the load itself is sent by Locust.
 
     \b
     Send it:    locust -f scenarios/deploy.py --rate 20/s --run-time 30s --headless
@@ -24,8 +31,8 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=4318, show_default=True, type=click.IntRange(0, 65535), help="OTLP/HTTP port; 0 picks.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for its blocks; a temporary one if not given.")
+@click.option("--port", default=4318, show_default=True, type=click.IntRange(0, 65535), help="OTLP/HTTP; 0 picks one.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for its blocks; else a temporary one.")
 @click.option("--collector-config", type=click.Path(path_type=Path), help="Take the sampler of this configuration.")
 @click.option("--memory-limit", default=512, show_default=True, type=click.IntRange(16), help="MiB; refuses above.")
 def sink(host: str, port: int, data_dir: Path | None, collector_config: Path | None, memory_limit: int) -> None:
@@ -36,21 +43,31 @@ def sink(host: str, port: int, data_dir: Path | None, collector_config: Path | N
     """
     from loadgen.sink import SinkSettings, run_sink
 
-    sampling = _pipeline(collector_config)
-    run_sink(SinkSettings(host=host, port=port, data_dir=data_dir, sampling=sampling, memory_limit_bytes=memory_limit << 20))
+    sampler, described = _head_sampler(collector_config)
+    settings = SinkSettings(
+        host=host, port=port, data_dir=data_dir, sampling=sampler, memory_limit_bytes=memory_limit << 20
+    )
+
+    def ready(url: str) -> None:
+        click.echo(f"embedded stack at {url}: OTLP/HTTP in, {described}; metrics at {url}/metrics; Ctrl-C ends it")
+
+    run_sink(settings, ready)
 
 
-def _pipeline(path: Path | None) -> object:
+def _head_sampler(config: Path | None) -> tuple[Sampler | None, str]:
+    """The head sampler of a configuration, by default of 10 %, and its description."""
     from loadgen.samplers import HeadSampler, pipeline_from_config
 
-    if path is None:
-        return HeadSampler(mode="hash_seed", sampling_percentage=10, hash_seed=22)
-    return pipeline_from_config(_text(path, "--collector-config"), str(path))
+    if config is None:
+        sampler = HeadSampler(10, hash_seed=22)
+        return sampler, sampler.describe()
+    pipeline = pipeline_from_config(_text(config, "--collector-config"), str(config))
+    if pipeline.tails or len(pipeline.heads) > 1:
+        raise InputError(str(config), ", ".join(pipeline.describe()), "must have one head sampler at most for the sink")
+    return next(iter(pipeline.heads), None), pipeline.describe()[0]
 
 
 def _text(path: Path, place: str) -> str:
-    from loadgen.errors import InputError
-
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -76,7 +93,7 @@ def observe(run: Path, collector_metrics: str, tempo_metrics: str, pids: tuple[i
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--collector-config", type=click.Path(path_type=Path), help="The Collector's configuration file.")
-@click.option("--observed", required=True, help="Where the traces should be: a URL of sink or Tempo, blocks, or a file.")
+@click.option("--observed", required=True, help="Where they should be: URL of sink or Tempo, blocks, or a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def audit(run: Path, collector_config: Path | None, observed: str, *, as_json: bool) -> None:
     """Compare what arrived with the exact set of traces that RUN and the sampler let expect.

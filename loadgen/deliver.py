@@ -42,32 +42,38 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A block of traces that was drawn, and the schedule's times it was drawn for."""
+    """A block of traces that was drawn, and how it is cut into requests.
+
+    Attributes:
+        batch: The spans.
+        row_cuts: Request i holds the batch's rows row_cuts[i] .. row_cuts[i + 1], int64[r + 1].
+    """
 
     batch: SpanBatch
-    traces_per_s: float
+    row_cuts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A request to be sent: traces [first, first + traces) of a block, due at ``due_ns`` [since the epoch]."""
+    """A request to be sent.
+
+    Attributes:
+        drawn: The block it is of.
+        index: Its number among the block's requests.
+        first, traces: It holds traces first .. first + traces of the block.
+        due_ns: When it is meant to leave [ns since the epoch].
+    """
 
     drawn: Drawn
+    index: int
     first: int
     traces: int
     due_ns: int
 
     @property
-    def rows(self) -> tuple[int, int]:
-        """Its spans, as a range of the batch's rows."""
-        first_span = self.drawn.batch.first_span
-        return int(first_span[self.first]), int(first_span[self.first + self.traces])
-
-    @property
     def spans(self) -> int:
         """Number of its spans."""
-        first, last = self.rows
-        return last - first
+        return int(self.drawn.row_cuts[self.index + 1] - self.drawn.row_cuts[self.index])
 
 
 def request_cuts(
@@ -165,10 +171,12 @@ class TraceDelivery:
         block = self.lease * LEASE_BLOCKS + self._blocks
         self._blocks += 1
         batch = draw(self.program, self.seed, self.run_id, block, arrivals_ns, ending=True)
-        drawn = Drawn(batch, self.pace.traces_per_s)
-        self.on_block(drawn)
         cuts = request_cuts(arrivals_ns, batch.first_span, self.composition)
-        self._ready += [Planned(drawn, first, last - first, int(arrivals_ns[last - 1])) for first, last in cuts]
+        drawn = Drawn(batch, batch.first_span[[0, *(last for _, last in cuts)]])
+        self.on_block(drawn)
+        self._ready += [
+            Planned(drawn, i, first, last - first, int(arrivals_ns[last - 1])) for i, (first, last) in enumerate(cuts)
+        ]
 
     def _block_traces(self) -> int:
         """Traces of the next block: what the schedule holds in ``ahead_ns``, within the bounds on spans."""

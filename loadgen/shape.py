@@ -99,15 +99,14 @@ def depths(batch: SpanBatch) -> NDArray[np.int64]:
 
 def _bytes_per_span(pieces: Pieces, batch: SpanBatch, least_spans: int, rows: int) -> float:
     """Bytes of requests of whole traces with at least ``least_spans`` spans each, over the first ``rows`` spans."""
-    layout = lay_out(pieces, batch)
-    total, first = 0, 0
+    cuts = [0]
     for end in batch.first_span[1:].tolist():
-        if end - first >= least_spans or end >= rows:
-            total += len(encode(pieces, batch, layout, np.arange(first, end)))
-            first = end
+        if end - cuts[-1] >= least_spans or end >= rows:
+            cuts.append(end)
         if end >= rows:
             break
-    return total / first
+    layout = lay_out(pieces, batch, np.array(cuts))
+    return sum(len(encode(layout, i)) for i in range(len(cuts) - 1)) / cuts[-1]
 
 
 def _attributes_per_span(pieces: Pieces, batch: SpanBatch) -> float:

@@ -24,10 +24,10 @@ from opentelemetry.trace.status import Status, StatusCode
 from loadgen.synth import Form
 from loadgen.topology.values import Constant
 
-# Stand-ins that mark the holes: no name or value contains them by chance.
+# Stand-ins that mark the holes. Each has a byte that no UTF-8 text contains, so no name is mistaken for one.
 _TRACE_ID = 0xE1E2E3E4E5E6E7E8F1F2F3F4F5F6F7F8
 _SPAN_ID, _PARENT_ID = 0xC1C2C3C4C5C6C7C8, 0xD1D2D3D4D5D6D7D8
-_START, _END, _EVENT = 0x7172737475767778, 0x6162636465666768, 0x5152535455565758
+_START, _END, _EVENT = 0xFF72737475767778, 0xFF62636465666768, 0xFF52535455565758
 EXCEPTION_EVENT = "exception"
 
 

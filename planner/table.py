@@ -1,0 +1,205 @@
+"""The plan on the terminal: verdict, grid, settings, limits and doubts, in 100 columns.
+
+Each sampling choice is one block of lines, one for each retention; what does not depend on the
+retention stands once, with its range and the letter of its basis below it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, TextIO
+
+from planner.records import Basis, Choice, Doubt, Figure, Limit, Plan, Setting
+from planner.text import UNKNOWN, amount, duration, number, percent, size, usd
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDTH = 100
+LEGEND = ", ".join(f"{basis[0]} {basis}" for basis in Basis)
+_SCALES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (0, "B"))
+_HELD = "\N{NO-BREAK SPACE}"
+# Title, width, and whether the column stands only where there are 100 columns.
+COLUMNS = (
+    ("\n\nsampling", 9, False), ("\n\nkeep", 4, False), ("\nkept\n%", 7, False), ("\nstored\na day", 8, True),
+    ("\n\nat rest", 20, False), ("\nCollector\nRAM", 9, False), ("\nTempo\nRAM", 8, False),
+    ("\n\ncost a month", 18, False), ("error\nseen\nwithin", 7, False),
+)  # fmt: skip
+
+
+def print_plan(plan: Plan, file: TextIO) -> None:
+    """Write the plan as text: plain 100 columns in pipes, with emphasis on a terminal, less where it is narrow."""
+    from rich.console import Console  # noqa: PLC0415  (only whoever reads a table pays for it)
+
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal or console.width > WIDTH:
+        console = Console(file=file, highlight=False, markup=False, emoji=False, width=WIDTH)
+    width = console.width
+    console.print(*wrapped(plan.first_line, width), style="bold", sep="\n")
+    console.print(*wrapped(plan.verdict, width), sep="\n")
+    console.print()
+    longest = max(len(_short_name(choice.sampling)) for choice in plan.choices)
+    console.print(_grid(plan, wide=width >= WIDTH and longest <= COLUMNS[0][1]))
+    for title, lines in sections(plan):
+        console.print(f"{title}", style="bold")
+        for line in lines:
+            console.print(*wrapped(line, width, "  "), sep="\n")
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """``text`` in lines of at most ``width``; a number and its % sign stay together."""
+    held = text.replace(" %", f"{_HELD}%")
+    lines = textwrap.wrap(held, width, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent))
+    return [line.replace(_HELD, " ") for line in lines]
+
+
+def _grid(plan: Plan, *, wide: bool) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    shown = [i for i, (_, _, only_wide) in enumerate(COLUMNS) if wide or not only_wide]
+    for i in shown:
+        grid.add_column(COLUMNS[i][0], min_width=COLUMNS[i][1] if wide else None, vertical="top", no_wrap=True)
+    for block in blocks(plan, wide=wide):
+        grid.add_row(*(block[i] for i in shown))
+        grid.add_row()
+    return grid
+
+
+def blocks(plan: Plan, *, wide: bool = True) -> Iterator[tuple[str, ...]]:
+    """The cells of each sampling choice's block, in the order of COLUMNS; lines are split by line feeds."""
+    numbered = enumerate(plan.choices)
+    for _, members in groupby(numbered, key=lambda pair: pair[1].sampling):
+        rows = list(members)
+        first = rows[0][1].figures
+        best = [plan.recommended == i for i, _ in rows]
+        choices = [choice for _, choice in rows]
+        at_rest = (choice.figures["at_rest_bytes"] for choice in choices)
+        cost = (choice.figures["cost_usd_per_month"] for choice in choices)
+        yield (
+            _name(choices[0].sampling, best),
+            "\n".join(duration(choice.retention_s) for choice in choices),
+            _kept(first["kept_ratio"]),
+            _stacked(first["stored_bytes_per_day"]),
+            "\n".join(bytes_line(figure, wide=wide) for figure in at_rest),
+            _stacked(first["collector_rss_bytes"]),
+            _stacked(first["tempo_rss_bytes"]),
+            "\n".join(usd_line(figure, wide=wide) for figure in cost),
+            seen_within(first["error_wait_s"]),
+        )
+
+
+def _short_name(sampling: str) -> str:
+    return sampling.replace(" %", "%")
+
+
+def _name(sampling: str, best: Sequence[bool]) -> str:
+    lines = [_short_name(sampling), *("" for _ in best[1:])]
+    if True in best:
+        line = best.index(True)
+        lines[line] = f"{lines[line]}>" if line == 0 else "advised >"
+    return "\n".join(lines)
+
+
+def _kept(ratio: Figure) -> str:
+    """The kept ratio with a digit more than the others: 9.998 % is not 10 %."""
+    text = UNKNOWN if ratio.value is None else percent(ratio.value, 4 if ratio.value >= 0.01 else 3).removesuffix(" %")
+    low, high = ratio.low or 0.0, ratio.high or 0.0
+    ends = "–".join(percent(end, 2).removesuffix(" %") for end in (low, high))
+    return f"{text}\n{ends}" if low < high else text
+
+
+def short(value: float) -> str:
+    """Two significant digits, for the ends of ranges."""
+    return number(float(f"{value:.2g}"))
+
+
+def in_one_unit(figure: Figure) -> tuple[str, str, str]:
+    """Value and range of a figure in bytes, in the unit that the value fills, and that unit."""
+    value = figure.value or 0.0
+    scale, unit = next((s, u) for s, u in _SCALES if value >= 0.9995 * s)
+    low, value, high = ((end or 0.0) / (scale or 1) for end in (figure.low, value, figure.high))
+    return short(value) if value < 10 else f"{float(f'{value:.3g}'):g}", f"{short(low)}–{short(high)}", unit
+
+
+def _stacked(figure: Figure) -> str:
+    """A figure in bytes, below it its range, below that the letter of its basis."""
+    if figure.value is None:
+        return UNKNOWN
+    value, ends, unit = in_one_unit(figure)
+    return f"{value} {unit}\n{ends}\n{figure.basis[0]}"
+
+
+def bytes_line(figure: Figure, *, wide: bool) -> str:
+    """A figure in bytes with its range, in one line."""
+    if figure.value is None:
+        return UNKNOWN
+    value, ends, unit = in_one_unit(figure)
+    return f"{value} ({ends}) {unit} {figure.basis[0]}" if wide else f"{value} {unit} {figure.basis[0]}"
+
+
+def usd_line(figure: Figure, *, wide: bool) -> str:
+    """A price with its range, in one line."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return UNKNOWN
+    ends = f" ({short(figure.low)}–{short(figure.high)})" if wide else ""
+    return f"{usd(figure.value)}{ends} {figure.basis[0]}"
+
+
+def seen_within(wait: Figure) -> str:
+    """The time within which an error is kept in 95 of 100 cases."""
+    if wait.high is None:
+        return UNKNOWN
+    count, _, unit = duration(wait.high).partition(" ")
+    return f"{short(float(count.replace(',', '')))} {unit}"
+
+
+def sections(plan: Plan) -> list[tuple[str, list[str]]]:
+    """What stands below the grid: titles with their finished lines."""
+    reading = [
+        f"Basis: {LEGEND}. Ranges low–high. RAM at the peak; a GB has 2^30 bytes.",
+        "Error seen within: a 1-in-10,000 error is kept by then in 95 of 100 cases. 1 rps = 1 trace/s.",
+    ]
+    named = [
+        ("How to read it", [*reading, *_reasons(plan.choices)]),
+        ("Set", [setting_line(setting) for setting in plan.settings]),
+        ("First limits", [limit_line(limit) for limit in plan.limits[:3]]),
+        ("Doubts, worst first", [doubt_line(i, doubt) for i, doubt in enumerate(plan.doubts, 1)]),
+        ("Not counted", ["; ".join(plan.not_counted)]),
+    ]
+    return [(title, lines) for title, lines in named if lines]
+
+
+def _reasons(choices: Sequence[Choice]) -> list[str]:
+    """Why a dash stands where it does, each reason once."""
+    missing = {
+        f"{UNKNOWN} ({name}): {figure.reason}"
+        for choice in choices
+        for name, figure in choice.figures.items()
+        if figure.value is None
+    }
+    return sorted(missing)
+
+
+def setting_line(setting: Setting) -> str:
+    """One component's replicas, request and limit."""
+    memory = f"{size(setting.memory_request_bytes)}, memory limit {size(setting.memory_limit_bytes)}"
+    each = " each" if setting.replicas > 1 else ""
+    cpu = number(setting.cpu_request_cores)
+    return f"{setting.component}: {setting.replicas} x CPU request {cpu}, memory request {memory}{each}"
+
+
+def limit_line(limit: Limit) -> str:
+    """One limit with what is expected, what is left, and, where less than half is, the remedy."""
+    expected, most = amount(limit.expected, limit.unit), amount(limit.limit, limit.unit)
+    left = f"{percent(limit.margin_ratio, 2)} left" if limit.holds else "EXCEEDED"
+    line = f"{limit.component} {limit.name}: {expected} of {most}, {left}"
+    return line if limit.margin_ratio > 0.5 else f"{line}; {limit.remedy}"
+
+
+def doubt_line(place: int, doubt: Doubt) -> str:
+    """One doubt with effect and remedy."""
+    remedy = doubt.remedy[:1].upper() + doubt.remedy[1:]
+    return f"{place}. {doubt.what}: {doubt.effect}. {remedy}."
