@@ -278,10 +278,11 @@ def _digits(pieces: Pieces, batch: SpanBatch, wire: _Wire, content: Ints) -> Ite
 
 def _value_ends(pieces: Pieces, wire: _Wire, content: Ints) -> Ints:
     """Where each value's piece ends in its request."""
-    upto = np.cumsum(pieces.length[wire.value_piece])
-    last = np.cumsum(wire.values)
-    before = np.concatenate([[0], upto])[last - wire.values]
-    return upto + np.repeat(content + wire.head_bytes - before, wire.values)
+    ends: Ints = np.cumsum(pieces.length[wire.value_piece])
+    first = np.cumsum(wire.values) - wire.values
+    before = np.concatenate([[0], ends])[first]
+    ends += np.repeat(content + wire.head_bytes - before, wire.values)
+    return ends
 
 
 def _varints(numbers: NDArray[np.uint64], width: int) -> NDArray[np.uint8]:

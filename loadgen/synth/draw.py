@@ -46,17 +46,9 @@ def draw(
     choice = values.words(len(starts_ns))
     form = np.where(spans.cause == NO_CAUSE, spans.operation, spans.cause + _operations(program))
     end_ns = start_ns + spans.duration_ns
-    children = np.bincount(spans.parent[spans.parent >= 0], minlength=len(form))
-    first_value, slot, number = _values(program, form, spans.trace, len(starts_ns), values)
-    _derive(
-        program,
-        slot,
-        number,
-        np.repeat(np.arange(len(form)), program.slot_count[form]),
-        start_ns,
-        end_ns,
-        children,
-    )
+    slot, span, number = _values(program, form, spans.trace, len(starts_ns), values)
+    _derive(program, slot, number, span, (start_ns, end_ns, spans.parent))
+    counts = program.slot_count[form]
     service = program.service[spans.operation]
     return SpanBatch(
         block=block,
@@ -68,12 +60,12 @@ def draw(
         operation=spans.operation,
         cause=spans.cause,
         form=form,
-        resource=program.first_resource[service] + _instance(program, service, choice[spans.trace]),
+        resource=_resources(program, choice).take(spans.trace * len(program.instances) + service),
         remote=(spans.parent >= 0) & (service[spans.parent] != service),
         span_ids=span_ids,
         start_ns=start_ns,
         end_ns=end_ns,
-        first_value=first_value,
+        first_value=np.cumsum(counts) - counts,
         slot=slot,
         number=number,
     )
@@ -142,17 +134,19 @@ def _reorder(spans: _Spans, rows: NDArray[np.intp]) -> _Spans:
     return _Spans(spans.trace[rows], spans.operation[rows], parent, *(array[rows] for array in others))
 
 
-def _instance(program: Program, service: Ints, choice: Words) -> Ints:
-    """The instance of a service that serves a trace: one and the same for all its spans there."""
-    word = mixed(choice ^ (service.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
-    return (high(word) * program.instances[service].astype(np.uint64) >> np.uint64(32)).astype(np.int64)
+def _resources(program: Program, choice: Words) -> Ints:
+    """The instance of each service that serves each trace, as a resource number, int64[traces, services]."""
+    service = np.arange(len(program.instances), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    word = mixed(choice[:, np.newaxis] ^ service)
+    instance = high(word) * program.instances.astype(np.uint64) >> np.uint64(32)
+    return program.first_resource + instance.astype(np.int64)
 
 
 def _values(
     program: Program, form: Ints, trace: Ints, traces: int, stream: Stream
 ) -> tuple[Ints, Ints, NDArray[np.uint64]]:
-    counts = program.slot_count[form]
-    span, nth = ragged(counts)
+    """Slot, span and drawn number of each value."""
+    span, nth = ragged(program.slot_count[form])
     slot = program.first_slot[form][span] + nth
     shared = stream.words(traces * program.variables).reshape(traces, program.variables)
     words = stream.words(len(slot))
@@ -160,25 +154,20 @@ def _values(
         variable = program.slots.variable[slot]
         uses = np.flatnonzero(variable >= 0)
         words[uses] = shared[trace[span[uses]], variable[uses]]
-    return np.cumsum(counts) - counts, slot, draw_numbers(program.slots, slot, words)
+    return slot, span, draw_numbers(program.slots, slot, words)
 
 
 def _derive(
-    program: Program,
-    slot: Ints,
-    number: NDArray[np.uint64],
-    span: Ints,
-    start_ns: Ints,
-    end_ns: Ints,
-    children: Ints,
+    program: Program, slot: Ints, number: NDArray[np.uint64], span: Ints, facts: tuple[Ints, Ints, Ints]
 ) -> None:
-    """Fill in the values that follow from the span itself."""
+    """Fill in the values that follow from the spans' own start, end and parent."""
     rules = {i: each.rule.derive for i, each in enumerate(program.slots.slots) if each.rule.derive is not None}
     if not rules:
         return
+    start_ns, end_ns, parent = facts
     sources = {
         "duration_ms": (end_ns - start_ns) // NS_PER_MS,
-        "children": children,
+        "children": np.bincount(parent[parent >= 0], minlength=len(parent)),
         "start_time": start_ns,
         "end_time": end_ns,
     }

@@ -94,6 +94,7 @@ class SlotTable:
     """
 
     slots: tuple[Slot, ...]
+    has_table: NDArray[np.intp]  # 1 for POOL, else 0
     meaning: NDArray[np.int8]
     variable: NDArray[np.intp]
     first: NDArray[np.intp]
@@ -107,7 +108,7 @@ class SlotTable:
 def slot_table(slots: Sequence[Slot]) -> SlotTable:
     """The arrays of ``slots``; equal rules share one alias table."""
     tables: dict[str, tuple[int, int]] = {}
-    accept: list[NDArray[np.uint64]] = [np.zeros(1, np.uint64)]
+    accept: list[NDArray[np.uint64]] = [np.full(1, 2**32, np.uint64)]  # always: what has no table takes its column
     alias: list[NDArray[np.uint64]] = [np.zeros(1, np.uint64)]
     length = 1  # place 0 belongs to the slots that have no table
     for slot in slots:
@@ -121,6 +122,7 @@ def slot_table(slots: Sequence[Slot]) -> SlotTable:
     places = [tables.get(slot.rule.model_dump_json(exclude_unset=True), _range(slot)) for slot in slots]
     return SlotTable(
         slots=tuple(slots),
+        has_table=np.array([slot.meaning is Meaning.POOL for slot in slots], np.intp),
         meaning=np.array([slot.meaning for slot in slots], np.int8),
         variable=np.array([slot.variable for slot in slots], np.intp),
         first=np.array([first for first, _ in places], np.intp),
@@ -156,11 +158,11 @@ def draw_numbers(table: SlotTable, slot: NDArray[np.intp], words: Words) -> NDAr
         words: Word per value, uint64[k].
     """
     column = (high(words) * table.size[slot]) >> np.uint64(32)
-    place = table.first[slot] + column.astype(np.intp)
-    is_pool = table.meaning[slot] == Meaning.POOL
-    place[~is_pool] = 0
+    place = table.first[slot] + column.astype(np.intp) * table.has_table[slot]
     drawn = np.where(low(words) < table.accept[place], column, table.alias[place])
-    if is_pool.all():
+    if table.has_table.all():
         return drawn
-    number = table.base[slot] + column
-    return np.where(is_pool, drawn, np.where(table.meaning[slot] == Meaning.NUMBER, number, words))
+    drawn += table.base[slot]
+    raw = np.flatnonzero(table.meaning[slot] == Meaning.RAW)
+    drawn[raw] = words[raw]
+    return drawn

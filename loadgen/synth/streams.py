@@ -56,9 +56,10 @@ def threshold(probability: float) -> int:
 
 
 def mixed(words: Words) -> Words:
-    """Each word passed through a bijection whose output bits all depend on all input bits (SplitMix64's finalizer)."""
+    """Words made of words one to one, each output bit depending on all input bits: SplitMix64's finalizer."""
     x = words ^ (words >> np.uint64(30))
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
     x *= np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x ^= x >> np.uint64(31)
+    return x
