@@ -49,7 +49,7 @@ collector: ## Build the OpenTelemetry Collector of compose/otelcol/builder.yaml 
 lock: $(STAMP) ## Resolve requirements.in into requirements.txt: exact versions, hashes, no index
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet pip-tools
 	$(VENV)/lock/bin/pip-compile --quiet --upgrade --allow-unsafe --generate-hashes --strip-extras --no-header \
-	  --no-emit-index-url --no-emit-trusted-host --output-file requirements.txt requirements.in
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.txt requirements.in
 
 clean: ## Remove the virtual environment, caches, runs and reports
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build ./*.egg-info runs out
