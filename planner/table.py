@@ -111,9 +111,14 @@ def _kept(ratio: Figure) -> str:
     return f"{text}\n{ends}" if low < high else text
 
 
-def short(value: float) -> str:
-    """Two significant digits, for the ends of ranges."""
-    return number(float(f"{value:.2g}"))
+def short(value: float, digits: int = 2) -> str:
+    """Few significant digits, for the ends of ranges."""
+    return number(float(f"{value:.{digits}g}"))
+
+
+def _digits(low: float, value: float, high: float) -> int:
+    """Digits that keep the ends of a range apart from its value: a third one where the range is narrow."""
+    return 2 if high - low > value / 4 else 3
 
 
 def in_one_unit(figure: Figure) -> tuple[str, str, str]:
@@ -121,7 +126,9 @@ def in_one_unit(figure: Figure) -> tuple[str, str, str]:
     value = figure.value or 0.0
     scale, unit = next((s, u) for s, u in _SCALES if value >= 0.9995 * s)
     low, value, high = ((end or 0.0) / (scale or 1) for end in (figure.low, value, figure.high))
-    return short(value) if value < 10 else f"{float(f'{value:.3g}'):g}", f"{short(low)}–{short(high)}", unit
+    digits = _digits(low, value, high)
+    shown = short(value, digits) if value < 10 else f"{float(f'{value:.3g}'):g}"
+    return shown, f"{short(low, digits)}–{short(high, digits)}", unit
 
 
 def _stacked(figure: Figure) -> str:
@@ -144,7 +151,8 @@ def usd_line(figure: Figure, *, wide: bool) -> str:
     """A price with its range, in one line."""
     if figure.value is None or figure.low is None or figure.high is None:
         return UNKNOWN
-    ends = f" ({short(figure.low)}–{short(figure.high)})" if wide else ""
+    digits = _digits(figure.low, figure.value, figure.high)
+    ends = f" ({short(figure.low, digits)}–{short(figure.high, digits)})" if wide else ""
     return f"{usd(figure.value)}{ends} {figure.basis[0]}"
 
 
