@@ -68,7 +68,10 @@ def _storage_doubts(models: Models, choice: Choice) -> list[Weighed]:
     rest = choice.figures["at_rest_bytes"]
     effect = f"{ends(rest)} at rest instead of {shown(rest)}, {usd(storage.low)} to {usd(storage.high)} a month"
     remedy = "store these traces in a real Tempo once and plan with --run; values that never repeat decide"
-    return [Weighed((storage.high - storage.low) / _cost(choice), Doubt(what=what, effect=effect, remedy=remedy))]
+    known = ends_of(per_span)
+    # What else moves the price of storage (requests, compaction) is no doubt about bytes per span.
+    moved_usd = storage.value * (known.high - known.low) / known.value
+    return [Weighed(moved_usd / _cost(choice), Doubt(what=what, effect=effect, remedy=remedy))]
 
 
 def _memory_doubts(models: Models, sized: Sized, choice: Choice) -> list[Weighed]:
