@@ -36,8 +36,8 @@ class Composition:
 
     spans_per_request: int = 2000
     window_ns: int = 100_000_000
-    ahead_ns: int = 250_000_000
-    spans_per_block: int = 20_000
+    ahead_ns: int = 1_000_000_000
+    spans_per_block: int = 40_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,18 +134,18 @@ def _wire(pieces: Pieces, batch: SpanBatch, cuts: Ints, spans: Ints) -> _Wire:
     key = request * len(pieces.resources) + batch.resource[spans]
     narrow = len(key) and int(key.max()) < 2**16  # NumPy sorts 16-bit keys by radix, five times faster
     order = np.argsort(key.astype(np.uint16) if narrow else key, kind="stable")
-    spans, key = spans[order], key[order]
-    form = batch.form[spans]
-    variant = 2 * form + (batch.parent[spans] >= 0)
-    values = pieces.program.slot_count[form]
+    spans, key = spans.take(order), key.take(order)
+    form = batch.form.take(spans)
+    variant = 2 * form + (batch.parent.take(spans) >= 0)
+    values = pieces.program.slot_count.take(form)
     value_span, value_number = ragged(values)
-    value = batch.first_value[spans][value_span] + value_number
-    value_piece = _value_pieces(pieces, batch.slot[value], batch.number[value])
-    upto = np.concatenate([[0], np.cumsum(pieces.length[value_piece])])
+    value = batch.first_value.take(spans).take(value_span) + value_number
+    value_piece = _value_pieces(pieces, batch.slot.take(value), batch.number.take(value))
+    upto = np.concatenate([[0], np.cumsum(pieces.length.take(value_piece))])
     last = np.cumsum(values)
-    tail = pieces.tail.take(2 * form + batch.remote[spans])
+    tail = pieces.tail.take(2 * form + batch.remote.take(spans))
     head_bytes = pieces.head_bytes.take(variant)
-    body_bytes = head_bytes + pieces.length[tail] + upto[last] - upto[last - values]
+    body_bytes = head_bytes + pieces.length.take(tail) + upto.take(last) - upto.take(last - values)
     return _Wire(
         spans=spans,
         request=request,
@@ -170,8 +170,8 @@ def varint_bytes(numbers: NDArray[np.uint64]) -> Ints:
 
 
 def _value_pieces(pieces: Pieces, slot: Ints, number: NDArray[np.uint64]) -> Ints:
-    piece = pieces.slot_piece[slot]
-    meaning = pieces.program.slots.meaning[slot]
+    piece = pieces.slot_piece.take(slot)
+    meaning = pieces.program.slots.meaning.take(slot)
     pooled = meaning == Meaning.POOL
     if pooled.all():
         return piece + number.astype(np.int64)
@@ -199,7 +199,7 @@ def _pieces(pieces: Pieces, wire: _Wire) -> tuple[Ints, Ints]:
     piece = np.zeros(ends[-1], np.int64)
     piece[head_at] = pieces.head.take(3 * wire.variant + wire.width - 1)
     piece[ends - 1] = wire.tail
-    piece[head_at[wire.value_span] + 1 + wire.value_number] = wire.value_piece
+    piece[head_at.take(wire.value_span) + 1 + wire.value_number] = wire.value_piece
     return piece, head_at[wire.groups] - 1
 
 
@@ -224,7 +224,7 @@ def _stores(pieces: Pieces, batch: SpanBatch, wire: _Wire, end: Ints) -> Iterato
     ids = _ids(batch, wire.spans)
     has_parent = wire.variant & 1
     below, roots = np.flatnonzero(has_parent), np.flatnonzero(has_parent == 0)
-    yield _store(wire, below, content[below], ids[below])
+    yield _store(wire, below, content.take(below), ids.take(below))
     root_ids = ids[roots].view(np.uint8).reshape(-1, _IDS.itemsize)[:, :_ROOT_IDS_BYTES]
     yield _store(wire, roots, content[roots], root_ids)
     times_at = content + pieces.start_at.take(wire.variant) - 1
@@ -242,24 +242,24 @@ def _ids(batch: SpanBatch, spans: Ints) -> NDArray[np.void]:
     ids = np.empty(len(spans), _IDS)
     for field, tag in _ID_TAGS.items():
         ids[field] = tag
-    ids["trace_id"] = batch.trace_ids.view("<u8")[batch.trace[spans]]
-    ids["span_id"] = wire[spans]
-    ids["parent_id"] = wire[batch.parent[spans]]  # a root stores no such field
+    ids["trace_id"] = batch.trace_ids.view("<u8").take(batch.trace.take(spans), axis=0)
+    ids["span_id"] = wire.take(spans)
+    ids["parent_id"] = wire.take(batch.parent.take(spans), mode="wrap")  # a root stores no such field
     return ids
 
 
 def _times(batch: SpanBatch, spans: Ints) -> NDArray[np.void]:
     times = np.empty(len(spans), _TIMES)
     times["start_tag"], times["end_tag"] = 0x39, 0x41
-    times["start_ns"], times["end_ns"] = batch.start_ns[spans], batch.end_ns[spans]
+    times["start_ns"], times["end_ns"] = batch.start_ns.take(spans), batch.end_ns.take(spans)
     return times
 
 
 def _digits(pieces: Pieces, batch: SpanBatch, wire: _Wire, content: Ints) -> Iterator[Store]:
     """Numbers, by length of varint, and texts, by rule: they end where their piece ends."""
     slots = pieces.program.slots
-    slot, number = batch.slot[wire.value], batch.number[wire.value]
-    meaning = slots.meaning[slot]
+    slot, number = batch.slot.take(wire.value), batch.number.take(wire.value)
+    meaning = slots.meaning.take(slot)
     numeric = np.flatnonzero(meaning == Meaning.NUMBER)
     textual = np.flatnonzero((meaning == Meaning.RAW) | (meaning == Meaning.TIME))
     if not len(numeric) and not len(textual):
@@ -278,7 +278,7 @@ def _digits(pieces: Pieces, batch: SpanBatch, wire: _Wire, content: Ints) -> Ite
 
 def _value_ends(pieces: Pieces, wire: _Wire, content: Ints) -> Ints:
     """Where each value's piece ends in its request."""
-    ends: Ints = np.cumsum(pieces.length[wire.value_piece])
+    ends: Ints = np.cumsum(pieces.length.take(wire.value_piece))
     first = np.cumsum(wire.values) - wire.values
     before = np.concatenate([[0], ends])[first]
     ends += np.repeat(content + wire.head_bytes - before, wire.values)

@@ -99,16 +99,16 @@ def _flatten(levels: list[Level], outcomes: list[Outcome]) -> _Spans:
     total = 0
     for level, outcome in zip(levels, outcomes, strict=True):
         if total:
-            happened = outcome.happened & (number[level.parent] >= 0)
-            parent, start = number[level.parent], start[level.parent] + outcome.offset_ns
+            parent, start = number.take(level.parent), start.take(level.parent) + outcome.offset_ns
+            happened = outcome.happened & (parent >= 0)
         else:
             happened, parent, start = outcome.happened, level.parent, outcome.offset_ns
+        arrays = (level.trace, level.operation, parent, start, outcome.duration_ns, outcome.cause)
         rows = np.flatnonzero(happened)
         number = np.full(len(happened), -1)
         number[rows] = total + np.arange(len(rows))
         total += len(rows)
-        arrays = (level.trace, level.operation, parent, start, outcome.duration_ns, outcome.cause)
-        kept.append(tuple(array[rows] for array in arrays))
+        kept.append(tuple(array.take(rows) for array in arrays) if len(rows) < len(happened) else arrays)
     return _sorted(_Spans(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True))))
 
 
@@ -129,9 +129,9 @@ def _only(spans: _Spans, wanted: NDArray[np.bool_]) -> _Spans:
 def _reorder(spans: _Spans, rows: NDArray[np.intp]) -> _Spans:
     place = np.full(len(spans.trace) + 1, -1)  # one more, so that parent -1 maps to -1
     place[rows] = np.arange(len(rows))
-    parent = place[spans.parent[rows]]
+    parent = place.take(spans.parent.take(rows), mode="wrap")
     others = (spans.start_ns, spans.duration_ns, spans.cause)
-    return _Spans(spans.trace[rows], spans.operation[rows], parent, *(array[rows] for array in others))
+    return _Spans(spans.trace.take(rows), spans.operation.take(rows), parent, *(array.take(rows) for array in others))
 
 
 def _resources(program: Program, choice: Words) -> Ints:

@@ -88,7 +88,8 @@ def pool_weights(rule: Value) -> Sequence[float]:
     if rule.choice is not None:
         return [weighted.weight for weighted in rule.choice]
     if rule.zipf is not None:
-        return [float(n) ** -rule.zipf.exponent for n in range(1, rule.zipf.cardinality + 1)]
+        # Rounded, because the last bits of a power are the platform's own.
+        return [float(f"{n**-rule.zipf.exponent:.9g}") for n in range(1, rule.zipf.cardinality + 1)]
     size = rule.uniform or rule.text
     if size is not None:
         return [1.0] * size.cardinality

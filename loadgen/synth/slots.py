@@ -146,7 +146,10 @@ def _range(slot: Slot) -> tuple[int, int]:
 
 
 def _least(slot: Slot) -> int:
-    return slot.rule.integer.min if slot.rule.integer is not None else 0
+    """What is added to a drawn number; the values of a pool begin at its first, whatever that is."""
+    if slot.rule.integer is None or slot.meaning is Meaning.POOL:
+        return 0
+    return slot.rule.integer.min
 
 
 def draw_numbers(table: SlotTable, slot: NDArray[np.intp], words: Words) -> NDArray[np.uint64]:
@@ -157,12 +160,12 @@ def draw_numbers(table: SlotTable, slot: NDArray[np.intp], words: Words) -> NDAr
         slot: Slot per value, intp[k].
         words: Word per value, uint64[k].
     """
-    column = (high(words) * table.size[slot]) >> np.uint64(32)
-    place = table.first[slot] + column.astype(np.intp) * table.has_table[slot]
-    drawn = np.where(low(words) < table.accept[place], column, table.alias[place])
+    column = (high(words) * table.size.take(slot)) >> np.uint64(32)
+    place = table.first.take(slot) + column.astype(np.intp) * table.has_table.take(slot)
+    drawn = np.where(low(words) < table.accept.take(place), column, table.alias.take(place))
     if table.has_table.all():
         return drawn
-    drawn += table.base[slot]
-    raw = np.flatnonzero(table.meaning[slot] == Meaning.RAW)
+    drawn += table.base.take(slot)
+    raw = np.flatnonzero(table.meaning.take(slot) == Meaning.RAW)
     drawn[raw] = words[raw]
     return drawn
