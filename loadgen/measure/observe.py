@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadgen.errors import InputError
+from loadgen.measure.http import headers_from, parse_address
 from loadgen.measure.names import System
 from loadgen.measure.probes import TIMEOUT_S, HostProbe, PageProbe, Probe, ProcessProbe, Taken
-from loadgen.measure.scrape import Clock, SystemClock, headers_from, parse_address
+from loadgen.measure.scrape import Clock, SystemClock
 from loadgen.run import RunWriter, open_run
 
 NAP_S = 0.2  # how late a stop may be noticed

@@ -9,10 +9,11 @@ from typing import NamedTuple, Protocol
 
 from loadgen.errors import RemoteError
 from loadgen.measure.host import PROC, read_host, read_process
+from loadgen.measure.http import Address
 from loadgen.measure.names import System
 from loadgen.measure.page import Page
 from loadgen.measure.quantities import identify, read, read_version
-from loadgen.measure.scrape import Address, Clock, fetch_page
+from loadgen.measure.scrape import Clock, fetch_page
 from loadgen.run.file import SampleRow
 
 TIMEOUT_S = 5.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from loadgen.errors import RemoteError
-from loadgen.measure.scrape import fetch, parse_address
+from loadgen.measure.http import fetch, parse_address
 
 Ports = Mapping[str, int]
 

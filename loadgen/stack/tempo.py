@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from loadgen.measure.scrape import parse_address
+from loadgen.measure.http import parse_address
 from loadgen.stack.collector import program
 from loadgen.stack.process import LOOPBACK, Child, Launch, Ports, accepts, answers
 

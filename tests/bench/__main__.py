@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from loadgen.measure.host import read_process
+from loadgen.measure.http import parse_address
 from loadgen.measure.quantities import read_quantities
-from loadgen.measure.scrape import fetch_page, parse_address
+from loadgen.measure.scrape import fetch_page
 from loadgen.memory import keep_freed_memory
 from loadgen.otlp import compile_pieces, encode, for_run, lay_out
 from loadgen.stack.collector import find_collector, start_collector

@@ -16,9 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from loadgen.measure.http import headers_from, parse_address
 from loadgen.measure.page import Page
 from loadgen.measure.quantities import identify, read_quantities, read_version
-from loadgen.measure.scrape import fetch_page, headers_from, parse_address
+from loadgen.measure.scrape import fetch_page
 from loadgen.samplers import Traces, pipeline_from_config
 from loadgen.stack.collector import CollectorProcess
 

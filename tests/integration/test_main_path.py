@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.measure.http import parse_address
 from loadgen.measure.quantities import read_quantities
-from loadgen.measure.scrape import fetch_page, parse_address
+from loadgen.measure.scrape import fetch_page
 from loadgen.run import open_run
 from loadgen.stack.collector import CollectorProcess
 from loadgen.stack.tempo import Tempo

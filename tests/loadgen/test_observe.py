@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from loadgen.errors import InputError
+from loadgen.measure.http import parse_address
 from loadgen.measure.observe import Target, observe, run_observer, watch
 from loadgen.measure.probes import HostProbe, PageProbe, Probe, ProcessProbe, Taken
-from loadgen.measure.scrape import Clock, parse_address
+from loadgen.measure.scrape import Clock
 from loadgen.run import create_run, open_run
 from loadgen.run.file import SampleRow
 

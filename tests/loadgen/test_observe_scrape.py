@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import InputError, RemoteError
-from loadgen.measure.scrape import (
-    SystemClock,
-    fetch,
-    fetch_page,
-    headers_from,
-    increase,
-    parse_address,
-    restarts,
-)
+from loadgen.measure.http import fetch, headers_from, parse_address
+from loadgen.measure.scrape import SystemClock, fetch_page, increase, restarts
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Serve = Callable[[Callable[[socket.socket, bytes], None]], str]
@@ -149,7 +142,7 @@ def test_addresses(url: str, full: str) -> None:
 )
 def test_no_addresses(url: str) -> None:
     """What is no http(s) URL is refused with an example of one."""
-    with pytest.raises(InputError, match="must look like http://host:8888"):
+    with pytest.raises(InputError, match="must look like http://host:3200"):
         parse_address(url)
 
 
