@@ -36,7 +36,7 @@ class Composition:
 
     spans_per_request: int = 2000
     window_ns: int = 100_000_000
-    ahead_ns: int = 1_000_000_000
+    ahead_ns: int = 500_000_000
     spans_per_block: int = 40_000
 
 
@@ -183,4 +183,4 @@ class TraceDelivery:
         own_per_s = self.pace.traces_per_s / self.pace.shares
         in_time = own_per_s * self.composition.ahead_ns / 1e9
         fitting = self.composition.spans_per_block / self.spans_per_trace
-        return int(min(max(in_time, 1), max(fitting, 1), MOST_TRACES))
+        return int(min(max(in_time, 1), max(fitting, 1), MOST_TRACES, self.program.most_traces))

@@ -74,10 +74,13 @@ class EvenPace:
     def arrivals(self, first: int, count: int) -> NDArray[np.int64]:
         """This worker's arrivals ``first`` .. ``first + count``, int64[count] [ns since the epoch]."""
         n = np.arange(first, first + count, dtype=np.int64) * self.shares + self.share
-        # Whole seconds and the rest apart: n * 10**9 would not fit, and a float of it would round to hundreds of ns.
+        # n * 10**15 would not fit, so the quotient is made in steps: whole seconds, tens of us, ns. All are exact,
+        # so that due_by() counts what lies before a time to the last one.
         per_megaseconds = self._per_megaseconds
         seconds, rest = np.divmod(n * _MEGA, per_megaseconds)
-        return self.start_ns + seconds * NS_PER_S + np.floor(rest / per_megaseconds * NS_PER_S).astype(np.int64)
+        tens_of_us, rest = np.divmod(rest * 100_000, per_megaseconds)
+        after_ns: NDArray[np.int64] = seconds * NS_PER_S + tens_of_us * 10_000 + rest * 10_000 // per_megaseconds
+        return self.start_ns + after_ns
 
     def due_by(self, time_ns: int) -> int:
         """How many of this worker's arrivals lie before ``time_ns``."""

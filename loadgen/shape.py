@@ -62,13 +62,17 @@ class Shape:
 
 
 def measure_shape(topology: Topology, traces: int = 2000, seed: int = 1) -> Shape:
-    """The shape of a topology, from ``traces`` drawn traces; the same for the same arguments."""
+    """The shape of a topology, from ``traces`` drawn traces; the same for the same arguments.
+
+    Fewer are drawn where traces may be so large that as many would not fit into memory.
+    """
     program = compile_topology(topology)
+    traces = min(traces, program.most_traces)
     pieces = for_run(compile_pieces(program), seed, "shape")
     batch = draw(program, seed, "shape", 0, np.full(traces, 1_800_000_000 * 10**9))
     per_trace = batch.spans_per_trace()
     duration_s = batch.duration_ns() / NS_PER_S
-    order = np.argsort(duration_s)
+    order = np.argsort(duration_s, kind="stable")
     return Shape(
         topology=topology.name,
         sample_traces=traces,

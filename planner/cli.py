@@ -115,8 +115,8 @@ def _fail(message: str) -> NoReturn:
 
 
 def _plan(asked: Asked) -> int:
-    from planner.advise import unmet  # noqa: PLC0415
-    from planner.plan import make_plan  # noqa: PLC0415
+    from planner.advise import unmet
+    from planner.plan import make_plan
 
     subject = _subject(asked)
     request = _request(asked, subject)  # before the traces are drawn: a wrong option answers at once
@@ -129,7 +129,7 @@ def _plan(asked: Asked) -> int:
 
 
 def _subject(asked: Asked) -> Subject:
-    from loadgen.topology import find_topology, parse_topology  # noqa: PLC0415
+    from loadgen.topology import find_topology, parse_topology
 
     evidence, own_text = _read_run(asked.run) if asked.run else (None, None)
     if evidence and own_text and asked.topology is None:
@@ -140,8 +140,8 @@ def _subject(asked: Asked) -> Subject:
 
 
 def _read_run(path: Path) -> tuple[Evidence, str]:
-    from loadgen.run import open_run  # noqa: PLC0415
-    from planner.evidence import read_evidence  # noqa: PLC0415
+    from loadgen.run import open_run
+    from planner.evidence import read_evidence
 
     with open_run(path) as run:
         text = run.meta().get("topology_yaml")
@@ -151,7 +151,7 @@ def _read_run(path: Path) -> tuple[Evidence, str]:
 
 
 def _shape(subject: Subject) -> Shape:
-    from loadgen.shape import measure_shape  # noqa: PLC0415
+    from loadgen.shape import measure_shape
 
     shape = measure_shape(subject.topology)
     return _as_seen(shape, subject.evidence) if subject.evidence and subject.seen_in_run else shape
@@ -165,8 +165,8 @@ def _as_seen(shape: Shape, evidence: Evidence) -> Shape:
 
 
 def _request(asked: Asked, subject: Subject) -> PlanRequest:
-    from planner.request import DEFAULT_RETENTIONS_S, PlanRequest, parse_duration  # noqa: PLC0415
-    from planner.sampling import DEFAULT_SAMPLINGS, parse_sampling  # noqa: PLC0415
+    from planner.request import DEFAULT_RETENTIONS_S, PlanRequest, parse_duration
+    from planner.sampling import DEFAULT_SAMPLINGS, parse_sampling
 
     retentions = sorted({parse_duration(text, "--retention") for text in asked.retention})
     within = parse_duration(asked.error_within, "--error-within") if asked.error_within else None
@@ -193,11 +193,11 @@ def _traffic(asked: Asked, subject: Subject) -> str:
 
 
 def _circumstances(subject: Subject) -> tuple[tuple[str, str], ...]:
-    import platform  # noqa: PLC0415
+    import platform
 
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    import loadgen  # noqa: PLC0415
+    import loadgen
 
     versions = (("honua", str(loadgen.__version__)), ("python", platform.python_version()), ("numpy", np.__version__))
     if subject.evidence is None:
@@ -208,20 +208,20 @@ def _circumstances(subject: Subject) -> tuple[tuple[str, str], ...]:
 
 def _write(plan: Plan, asked: Asked) -> None:
     if asked.out is not None:
-        from reports.plan_page import write_plan_page  # noqa: PLC0415
+        from reports.plan_page import write_plan_page
 
         write_plan_page(plan, asked.out)
         click.echo(f"wrote {asked.out}", err=True)
     if asked.json_to is not None:
         _write_json(plan, asked.json_to)
     if asked.json_to != "-":
-        from planner.table import print_plan  # noqa: PLC0415
+        from planner.table import print_plan
 
         print_plan(plan, sys.stdout)
 
 
 def _write_json(plan: Plan, where: str) -> None:
-    import json  # noqa: PLC0415
+    import json
 
     text = json.dumps(plan.as_dict(), indent=1, allow_nan=False) + "\n"
     if where == "-":

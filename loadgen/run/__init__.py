@@ -12,9 +12,10 @@ from loadgen.run.file import (
 )
 from loadgen.run.ledger import COUNTED, OUTCOMES, Counts
 from loadgen.run.schema import FORMAT
-from loadgen.run.verdict import HOLDS, NOT_VALID, WRONG_USE, Verdict, asked, judge, ledger_lines, sent_ratio
+from loadgen.run.verdict import BROKEN, HOLDS, NOT_VALID, WRONG_USE, Verdict, asked, judge, ledger_lines, sent_ratio
 
 __all__ = [
-    "COUNTED", "FORMAT", "HOLDS", "NOT_VALID", "OUTCOMES", "WRONG_USE", "BlockRow", "Counts", "LedgerRow", "RunFile", "RunWriter", "SampleRow",
-    "TroubleRow", "Verdict", "asked", "create_run", "judge", "ledger_lines", "open_run", "sent_ratio",
+    "BROKEN", "COUNTED", "FORMAT", "HOLDS", "NOT_VALID", "OUTCOMES", "WRONG_USE", "BlockRow", "Counts", "LedgerRow",
+    "RunFile", "RunWriter", "SampleRow", "TroubleRow", "Verdict", "asked", "create_run", "judge", "ledger_lines",
+    "open_run", "sent_ratio",
 ]  # fmt: skip

@@ -174,17 +174,36 @@ class RunFile:
         self._db.close()
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Rows of any SELECT; for pandas, pass the result to ``DataFrame``."""
-        return self._db.execute(statement, parameters).fetchall()
+        """Rows of any SELECT; for pandas, pass the result to ``DataFrame``.
+
+        Raises:
+            InputError: The file is damaged, or not what its format says.
+        """
+        try:
+            return self._db.execute(statement, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError("RUN", str(self.path), f"is damaged ({error})")
+
+    def _plain(self, text: str) -> Any:  # noqa: ANN401  (JSON)
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def meta(self) -> dict[str, Any]:
         """All named facts of the run."""
-        return {key: json.loads(value) for key, value in self.query("SELECT key, value FROM meta")}
+        return {key: self._plain(value) for key, value in self.query("SELECT key, value FROM meta")}
 
     def blocks(self) -> list[BlockRow]:
         """Every block drawn, in order of its number."""
         rows = self.query("SELECT worker, block, spans, starts FROM blocks ORDER BY block")
-        return [BlockRow(worker, block, spans, unpack_starts(starts)) for worker, block, spans, starts in rows]
+        try:
+            return [BlockRow(worker, block, spans, unpack_starts(starts)) for worker, block, spans, starts in rows]
+        except (zlib.error, ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def counts(self, column: str = "spans") -> Counts:
         """The ledger's totals in ``spans``, ``traces`` or ``requests``."""
@@ -200,27 +219,31 @@ class RunFile:
     def samples(self, source: str, quantity: str) -> list[SampleRow]:
         """One scraped series, in time order."""
         rows = self.query("SELECT * FROM samples WHERE source = ? AND quantity = ? ORDER BY time_s", source, quantity)
-        return [SampleRow(t, s, q, json.loads(labels), value, unit) for t, s, q, labels, value, unit in rows]
+        return [SampleRow(t, s, q, self._plain(labels), value, unit) for t, s, q, labels, value, unit in rows]
 
     def audits(self) -> list[dict[str, Any]]:
         """Results of audits, oldest first."""
-        return [json.loads(result) for (result,) in self.query("SELECT result FROM audits ORDER BY time_s")]
+        return [self._plain(result) for (result,) in self.query("SELECT result FROM audits ORDER BY time_s")]
 
 
 def create_run(folder: Path, run_id: str, **meta: object) -> RunWriter:
     """A new run file ``folder/run_id/run.sqlite`` with its first facts written.
 
     Raises:
-        InputError: The run exists already.
+        InputError: The run exists already, or no file can be made there.
     """
     path = folder / run_id / "run.sqlite"
-    if path.exists():
-        raise InputError(str(path), run_id, "exists already; a run is never written over")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = _connect(path, "rwc")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.executescript(SCHEMA)
-    connection.close()
+    try:
+        if path.exists():
+            raise InputError(str(path), run_id, "exists already; a run is never written over")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _connect(path, "rwc")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(SCHEMA)
+        connection.close()
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("runs directory", str(folder), f"must be a directory to write to ({reason})") from error
     writer = RunWriter(path)
     writer.meta(format=FORMAT, run_id=run_id, **meta)
     return writer
@@ -240,10 +263,10 @@ def open_run(run: Path) -> RunFile:
     if not path.is_file():
         raise InputError("RUN", str(run), "must be a run's folder or its run.sqlite")
     try:
-        opened = RunFile(path)
-        found = opened.meta().get("format")
-    except sqlite3.DatabaseError as error:
-        raise InputError("RUN", str(run), f"is not a run file ({error})") from error
+        with RunFile(path) as probe:
+            found = probe.meta().get("format")
+    except (sqlite3.DatabaseError, InputError) as error:
+        raise InputError("RUN", str(run), f"is not a run file ({error.__cause__ or error})") from error
     if found != FORMAT:
         raise InputError(f"{run}: format", found, f"must be {FORMAT}")
-    return opened
+    return RunFile(path)

@@ -21,6 +21,8 @@ def quantile_us(counts: Mapping[int, int], q: float) -> int | None:
     None where there was no send.
     """
     total = sum(counts.values())
+    if not total:
+        return None
     reached = 0
     for bound in sorted(counts):
         reached += counts[bound]

@@ -56,8 +56,14 @@ class Counts:
         return self.waiting >= 0 and self.in_flight >= 0
 
     def settled(self) -> Counts:
-        """The same counts once nothing can move any more: waiting is unfinished, in flight unknown."""
-        left = {"unfinished": self.unfinished + self.waiting, "unknown": self.unknown + self.in_flight}
+        """The same counts once nothing can move any more: waiting is unfinished, in flight unknown.
+
+        A ledger that does not balance still does not: nothing negative is evened out.
+        """
+        left = {
+            "unfinished": self.unfinished + max(self.waiting, 0),
+            "unknown": self.unknown + max(self.in_flight, 0),
+        }
         return Counts(**{f.name: left.get(f.name, getattr(self, f.name)) for f in fields(self)})
 
     def as_dict(self) -> dict[str, int]:

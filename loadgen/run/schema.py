@@ -26,7 +26,9 @@ CREATE TABLE ledger (
 );
 
 -- Lateness of sends against their intended time: counts per histogram bucket (upper bound in us).
-CREATE TABLE lateness (time_s REAL NOT NULL, worker INTEGER NOT NULL, le_us INTEGER NOT NULL, requests INTEGER NOT NULL);
+CREATE TABLE lateness (
+  time_s REAL NOT NULL, worker INTEGER NOT NULL, le_us INTEGER NOT NULL, requests INTEGER NOT NULL
+);
 
 -- Every run of traces that did not simply arrive: traces [first, first+traces) of a block.
 CREATE TABLE trouble (

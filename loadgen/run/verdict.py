@@ -40,18 +40,28 @@ def judge(spans: Counts, silent: Sequence[str] = ()) -> Verdict:
         spans: The ledger in spans, settled.
         silent: Workers that took part and gave no last word.
     """
-    lost = spans.refused + spans.rejected + spans.unknown
-    if silent:
-        return Verdict(NOT_VALID, f"not valid: no last word from worker {', '.join(silent)}")
-    if not spans.sent:
-        return Verdict(NOT_VALID, "not valid: nothing was sent")
-    if sent_ratio(spans) < SHORTEST_RATIO:
-        behind = f"{sent_ratio(spans):.1%} of {asked(spans):,} asked spans were sent, {spans.shed:,} were shed"
-        return Verdict(NOT_VALID, f"not valid for the asked rate: {behind}")
-    if lost:
+    if (reason := _not_valid(spans, silent)) is not None:
+        return Verdict(NOT_VALID, f"not valid{reason}")
+    if spans.refused + spans.rejected + spans.unknown:
         parts = (f"{spans.refused:,} refused", f"{spans.rejected:,} rejected", f"{spans.unknown:,} unknown")
         return Verdict(BROKEN, f"broken: of {spans.sent:,} sent spans {', '.join(parts)}")
+    if spans.shed:
+        return Verdict(HOLDS, f"holds: all {spans.sent:,} sent spans were accepted, {spans.shed:,} were shed")
     return Verdict(HOLDS, f"holds: all {spans.sent:,} spans were sent on schedule and accepted")
+
+
+def _not_valid(spans: Counts, silent: Sequence[str]) -> str | None:
+    """Why the run measured something else than it was asked to, None where it did not."""
+    if silent:
+        return f": no last word from worker {', '.join(silent)}"
+    if not spans.balances:
+        return ": the ledger does not balance, spans were counted twice"
+    if not spans.sent:
+        return ": nothing was sent"
+    if sent_ratio(spans) < SHORTEST_RATIO:
+        behind = f"{sent_ratio(spans):.1%} of {asked(spans):,} asked spans were sent, {spans.shed:,} were shed"
+        return f" for the asked rate: {behind}"
+    return None
 
 
 def ledger_lines(spans: Counts, traces: Counts) -> list[str]:

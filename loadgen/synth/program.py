@@ -23,10 +23,12 @@ from loadgen.synth.pools import alias_table
 from loadgen.synth.quantiles import quantile_table
 from loadgen.synth.slots import Slot, SlotMaker, SlotTable, slot_table
 from loadgen.synth.streams import threshold
-from loadgen.topology import Attributes, Call, Failure, Operation, Topology
+from loadgen.topology import Attributes, Call, Failure, Operation, Topology, largest_trace
 from loadgen.topology.values import Constant
 
 Ints = NDArray[np.int64]
+# What could happen is drawn before it is known whether it does: some 150 bytes each, so this is 300 MB at the most.
+MOST_ROWS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Program:
     first_slot: Ints  # per form
     slot_count: Ints
     variables: int
+    most_traces: int  # that one block may hold, whatever is drawn for them
 
     @property
     def resources(self) -> int:
@@ -131,6 +134,7 @@ def compile_topology(topology: Topology) -> Program:
         first_slot=np.cumsum(slot_count) - slot_count,
         slot_count=slot_count,
         variables=len(topology.variables),
+        most_traces=max(1, MOST_ROWS // largest_trace(topology)),
     )
 
 

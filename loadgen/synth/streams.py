@@ -51,7 +51,7 @@ def low(words: Words) -> Words:
 
 
 def threshold(probability: float) -> int:
-    """How many 32-bit values mean yes, so that ``high(word) < threshold(p)`` holds with probability p +- 2**-33."""
+    """How many 32-bit values mean yes: a 32-bit draw lies below this with the probability asked for, +- 2**-33."""
     return round(probability * 2**32)
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 NS_PER_S = 1_000_000_000
 _UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
-_FORM = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)")
+_FORM = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ns|us|ms|s|m|h)")
 LONGEST_NS = 7 * 24 * 3600 * NS_PER_S
 RULE = "must be a duration such as 250us, 3ms, 1.5s, 10m or 2h, at most 7 days"
 

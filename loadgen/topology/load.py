@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,17 @@ from loadgen.errors import InputError
 from loadgen.topology.check import findings
 from loadgen.topology.model import Topology
 
-LARGEST_FILE_BYTES = 4 << 20
-Lines = dict[tuple[str | int, ...], int]
+# Read at some 0.2 MB/s: PyYAML's compiled parser is ten times faster, and crashes on deep nesting.
+LARGEST_FILE_BYTES = 1 << 20
+# An alias stands for all it names, so a short file may say more than memory holds.
+MOST_NODES = 200_000
+DEEPEST_NODE = 50
+LONGEST_SHOWN = 80
+Loc = tuple[str | int, ...]
+Lines = dict[Loc, int]
+# What pydantic's key paths have beyond the file's: short forms that were written out, and names of types.
+_TYPES = {"[key]", "bool", "int", "float", "str", "list[str]"}
+_SHORTHAND = frozenset({"parallel", 0, "call", "constant", "fixed"} | _TYPES)
 
 
 def shipped_topologies() -> list[str]:
@@ -31,7 +41,7 @@ def find_topology(name: str | Path) -> tuple[str, str]:
         name: A path to a YAML file, or a shipped scenario's name.
 
     Raises:
-        InputError: Neither exists, or the file cannot be read or is over 4 MiB.
+        InputError: Neither exists, or the file cannot be read or is over 1 MiB.
     """
     path = Path(name)
     if path.suffix not in {".yaml", ".yml"} and str(name) in shipped_topologies():
@@ -65,59 +75,98 @@ def parse_topology(text: str, place: str) -> Topology:
         topology = Topology.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise InputError(_where(place, lines, first["loc"]), _shown(first), _rule(first["msg"])) from error
+        raise InputError(_where(place, lines, first["loc"]), *_value_and_rule(first)) from error
     for path, value, rule in findings(topology):
-        raise InputError(_where(place, lines, path), value, rule)
+        raise InputError(_where(place, lines, path), _brief(value), rule)
     return topology
 
 
 def _read_yaml(text: str, place: str) -> tuple[Any, Lines]:
+    lines: Lines = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: Lines = {}
-        if node is not None:
-            _note_lines(node, (), lines, depth=0)
-        return yaml.safe_load(text), lines
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _note_lines(node, (), lines)
+        return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{place}:{line}", error.problem, "must be YAML") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(place, type(error).__name__, "must be YAML without recursion") from error
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{place}{line}", _brief(error.problem), "must be YAML") from error
+    except RecursionError as error:
+        raise InputError(place, "nesting without end", f"must be YAML at most {DEEPEST_NODE} levels deep") from error
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, TypeError) as error:
+        # PyYAML's constructors meet a wrong value under an explicit tag in as many ways.
+        said = str(error).splitlines() or [type(error).__name__]
+        raise InputError(place, _brief(said[0]), "must be YAML") from error
 
 
-def _note_lines(node: yaml.Node, path: tuple[str | int, ...], lines: Lines, depth: int) -> None:
-    if depth > 50:
-        raise RecursionError
+def _note_lines(node: yaml.Node, path: Loc, lines: Lines) -> None:
+    """The line of each key path; what YAML would take silently (a key twice) or without end is an error."""
     lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
+    if len(path) > DEEPEST_NODE:
+        raise _wrong(node, f"over {DEEPEST_NODE} levels of nesting")
+    if len(lines) > MOST_NODES:
+        raise _wrong(node, f"over {MOST_NODES:,} values, aliases followed")
+    for key, value in _members(node):
+        if (*path, key) in lines:
+            raise _wrong(value, f"key {key!r} twice")
+        _note_lines(value, (*path, key), lines)
+
+
+def _wrong(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+def _members(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node]]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)
+    elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-            _note_lines(value, (*path, key.value), lines, depth + 1)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _note_lines(value, (*path, i), lines, depth + 1)
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong(key, "a key that is no text")
+            yield key.value, value
 
 
 def _where(place: str, lines: Lines, loc: Iterable[str | int]) -> str:
-    """``file:line: key.path[3].key`` of the deepest part of ``loc`` that stands in the file."""
-    path = tuple(loc)
-    while path and path not in lines:
-        path = path[:-1] if len(path) == 1 or path[:-1] in lines else (*path[:-2], path[-1])
-    keys = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc).lstrip(".")
+    """``file:line: key.path[3].key`` of ``loc``, the line being that of its deepest part that stands in the file."""
+    path: Loc = ()
+    shown: list[str | int] = []
+    for key in loc:
+        if (*path, key) in lines:
+            path = (*path, key)
+            shown.append(key)
+        elif key not in _SHORTHAND:
+            shown.append(key)
+    keys = "".join(f"[{key}]" if isinstance(key, int) else f".{_printable(key)}" for key in shown).lstrip(".")
     line = f":{lines[path]}" if path in lines else ""
     return f"{place}{line}: {keys or 'topology'}"
 
 
-def _shown(error: Any) -> object:  # noqa: ANN401  (pydantic's error record)
-    value = error.get("input")
-    return value if not isinstance(value, (dict, list)) else f"{type(value).__name__} of {len(value)}"
+def _printable(key: str) -> str:
+    """A key on one line, whatever is in it."""
+    shown = key if key.isprintable() else key.encode("unicode_escape").decode("ascii")
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
 
 
-def _rule(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+def _brief(value: object) -> object:
+    """A value short enough for a message."""
+    if isinstance(value, (dict, list)):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a number of {value.bit_length()} bits"
+    text = str(value)
+    return value if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _value_and_rule(error: Mapping[str, Any]) -> tuple[object, str]:
+    """What was found and what would be right, of one of pydantic's errors."""
+    if error["type"] == "missing":
+        return "nothing", "must be given"
+    if error["type"] == "extra_forbidden":
+        return _brief(error["input"]), "is not a key that is known here"
+    rule = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return _brief(error["input"]), re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", rule)
 
 
 def topology_schema() -> dict[str, Any]:

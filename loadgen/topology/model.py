@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from loadgen.topology.durations import Duration
-from loadgen.topology.values import Attributes, Strict, Value
+from loadgen.topology.values import HEAVIEST, Attributes, Strict, Value
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
@@ -38,7 +38,7 @@ def _fixed(raw: object) -> object:
     return {"fixed": raw} if isinstance(raw, str) else raw
 
 
-AnyLatency = Annotated[Latency, BeforeValidator(_fixed, json_schema_input_type=str | Latency)]
+AnyLatency = Annotated[Latency, BeforeValidator(_fixed, json_schema_input_type=Duration | Latency)]
 
 
 class Failure(Strict):
@@ -143,7 +143,7 @@ class Entry(Strict):
     """Where traces begin."""
 
     operation: str
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0, le=HEAVIEST)
 
 
 class Topology(Strict):

@@ -1,15 +1,17 @@
 """OTLP/HTTP over one kept-alive connection of the standard library's client.
 
 Facts. The Collector answers an accepted request with 200 and the two bytes ``0a 00`` (an empty
-partial success), so only ``rejected_spans > 0`` or a message mean loss. Of the status codes only
-429, 502, 503 and 504 may be retried (OTLP specification, "Failures"). A request whose connection
-breaks after it was written may have arrived: sending it again could store it twice, so it is not
-sent again and its outcome is unknown.
+partial success), so only ``rejected_spans > 0`` means loss; a message without it is a warning (OTLP
+specification, "Partial Success"). Any other 2xx is taken as acceptance, as the Collector's own exporter
+does. Of the status codes only 429, 502, 503 and 504 may be retried ("Failures"). A request whose
+connection breaks after it was written may have arrived: sending it again could store it twice, so it
+is not sent again and its outcome is unknown.
 """
 
 from __future__ import annotations
 
 import random
+import select
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ LARGEST_ANSWER_BYTES = 1 << 20
 # Servers close idle connections at a time of their own; a request must not meet that moment.
 LONGEST_IDLE_S = 10.0
 TRACES_PATH = "/v1/traces"
+DEFAULT_PORTS = {"http": 4318, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Endpoint:
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"{self.scheme}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 def parse_endpoint(text: str, place: str = "--otlp-endpoint") -> Endpoint:
@@ -53,16 +57,21 @@ def parse_endpoint(text: str, place: str = "--otlp-endpoint") -> Endpoint:
         InputError: Not an http(s) URL with a host; user and password are never taken from a URL.
     """
     rule = "must be a URL such as http://localhost:4318, without user or query"
+    wrong = InputError(place, text if "@" not in text else "a URL with a user in it", rule)
     try:
         url = urlsplit(text)
-        port = url.port
+        host, port = url.hostname or "", url.port
+        host.encode("idna")  # as connecting will
     except ValueError as error:
-        raise InputError(place, text, rule) from error
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query or url.fragment:
-        raise InputError(place, text if not url.username else "a URL with a user in it", rule)
+        raise wrong from error
+    plain = text.isascii() and text.isprintable() and " " not in text
+    if not plain or not host or port == 0 or "@" in url.netloc or url.query or url.fragment:
+        raise wrong
+    if url.scheme not in DEFAULT_PORTS:
+        raise wrong
     path = url.path.rstrip("/")
     path = path if path.endswith(TRACES_PATH) else path + TRACES_PATH
-    return Endpoint(url.scheme, url.hostname, port or (443 if url.scheme == "https" else 4318), path)
+    return Endpoint(url.scheme, host, port or DEFAULT_PORTS[url.scheme], path)
 
 
 @dataclass(slots=True)
@@ -121,7 +130,7 @@ class HttpSender:
             response = connection.getresponse()
             answer = response.read(LARGEST_ANSWER_BYTES)
             self._used_s = self.clock()
-            if response.will_close or not response.isclosed():
+            if response.will_close or not response.isclosed() or response.status < 200:
                 self.close()
         except (OSError, HTTPException) as error:
             self.close()
@@ -133,7 +142,8 @@ class HttpSender:
         return read_answer(response.status, answer, attempt), retry_after_s(response)
 
     def _connected(self) -> HTTPConnection:
-        if self._connection is not None and self.clock() - self._used_s > LONGEST_IDLE_S:
+        idle = self.clock() - self._used_s > LONGEST_IDLE_S
+        if self._connection is not None and (idle or _has_ended(self._connection)):
             self.close()
         if self._connection is None:
             where = (self.endpoint.host, self.endpoint.port)
@@ -156,6 +166,15 @@ class HttpSender:
         }
 
 
+def _has_ended(connection: HTTPConnection) -> bool:
+    """Whether the server has closed the connection, or said what nobody asked: between requests it is silent."""
+    if connection.sock is None:
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def _named(error: BaseException) -> str:
     """The kind of an error, without addresses or times: causes must be few."""
     return type(error).__name__
@@ -164,18 +183,20 @@ def _named(error: BaseException) -> str:
 def retry_after_s(response: HTTPResponse) -> float | None:
     """Seconds of a Retry-After header; its date form is rare and not worth a clock."""
     text = response.getheader("Retry-After", "").strip()
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 def read_answer(status: int, answer: bytes, attempts: int = 1) -> Outcome:
     """The outcome that a status code and a body stand for."""
-    if status != 200:
+    if status < 200:
+        return Outcome("unknown", f"HTTP {status}, which is no answer", 0, attempts)
+    if status >= 300:
         state = "refused" if status in RETRYABLE else "rejected"
         return Outcome(state, f"HTTP {status}", 0, attempts)
     try:
         partial = ExportTraceServiceResponse.FromString(answer).partial_success
     except Exception:  # noqa: BLE001  (protobuf's DecodeError is not the same class in all its back ends)
-        return Outcome("unknown", "HTTP 200 with a body that is no OTLP answer", 0, attempts)
+        return Outcome("unknown", f"HTTP {status} with a body that is no OTLP answer", 0, attempts)
     if partial.rejected_spans > 0:
         return Outcome("accepted", "partial success", partial.rejected_spans, attempts)
     return Outcome("accepted", "", 0, attempts)

@@ -13,7 +13,8 @@ class RetryPolicy:
     Attributes:
         attempts: Most sends of one request.
         initial_s: Wait before the second send; it doubles from there.
-        longest_s: No single wait is longer, whatever the target asks.
+        longest_s: No single wait is longer: a target that asks for more ends the request, for to come back sooner
+            than it asked would add to its load.
         budget_s: Waits of one request together; what does not fit ends the request.
     """
 
@@ -35,6 +36,6 @@ class RetryPolicy:
         """
         if attempt >= self.attempts:
             return None
-        wait_s = asked_s if asked_s is not None else self.initial_s * 2 ** (attempt - 1) * (0.5 + uniform() / 2)
-        wait_s = min(wait_s, self.longest_s)
-        return wait_s if waited_s + wait_s <= self.budget_s else None
+        backoff_s = min(self.initial_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + uniform() / 2)
+        wait_s = max(asked_s or 0.0, backoff_s)
+        return wait_s if wait_s <= self.longest_s and waited_s + wait_s <= self.budget_s else None

@@ -22,7 +22,7 @@ def identify(endpoint: Endpoint) -> dict[str, str]:
         connection.request("GET", "/honua/ready")
         response = connection.getresponse()
         answer = json.loads(response.read(4096)) if response.status == 200 else {}
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, RecursionError):
         return facts
     finally:
         connection.close()

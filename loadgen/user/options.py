@@ -1,99 +1,70 @@
 """The options that a trace load adds to Locust, and what they must be.
 
 Every option is a plain value (Locust sends them to workers by msgpack), and none is a secret:
-headers and tokens come from the environment of the process that sends.
+headers and tokens come from the environment of the process that sends. Locust's web form can be
+posted to by any page that the user's browser has open, so what touches files or gives consent to
+load another machine counts only as it was given at the start of the process.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from loadgen.errors import InputError
 from loadgen.pace import Rate, parse_rate
 from loadgen.transport import Endpoint, parse_endpoint
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
-HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
-# Above this a target that is not this machine has to be named a second time.
-HARMLESS_SPANS_PER_S = 1000
+DELIVERIES = ("trace",)
+COMPRESSIONS = ("none", "gzip")
+MOST_SPANS_PER_REQUEST, LONGEST_BACKLOG_S = 100_000, 600.0
 
-# name, default, environment variable, help, further argparse settings
-OPTIONS: tuple[tuple[str, Any, str, str, dict[str, Any]], ...] = (
-    ("--otlp-endpoint", DEFAULT_ENDPOINT, "HONUA_OTLP_ENDPOINT", "OTLP/HTTP base URL of the Collector", {}),
-    (
-        "--rate",
-        "",
-        "HONUA_RATE",
-        "total rate, e.g. 200/s (traces) or 5000spans/s; without it each user adds 1/s",
-        {},
-    ),
-    (
-        "--seed",
-        "",
-        "HONUA_SEED",
-        "whole number that fixes all content; drawn and recorded when not given",
-        {},
-    ),
-    (
-        "--delivery",
-        "trace",
-        "HONUA_DELIVERY",
-        "how spans leave: whole traces at once",
-        {"choices": ["trace"]},
-    ),
-    (
-        "--spans-per-request",
-        2000,
-        "HONUA_SPANS_PER_REQUEST",
-        "a request is full at this many spans",
-        {"type": int},
-    ),
-    (
-        "--otlp-compression",
-        "none",
-        "HONUA_OTLP_COMPRESSION",
-        "of request bodies",
-        {"choices": ["none", "gzip"]},
-    ),
-    (
-        "--max-backlog",
-        5.0,
-        "HONUA_MAX_BACKLOG",
-        "seconds a due request may wait before it is shed",
-        {"type": float},
-    ),
-    ("--runs-dir", "runs", "HONUA_RUNS_DIR", "folder for run files", {}),
-    ("--run-id", "", "HONUA_RUN_ID", "name of the run; made from time and topology when not given", {}),
-    ("--note", "", "HONUA_NOTE", "a note kept with the run", {}),
-    (
-        "--collector-config",
-        "",
-        "HONUA_COLLECTOR_CONFIG",
-        "the Collector's configuration file, kept with the run",
-        {},
-    ),
-    (
-        "--observe",
-        False,
-        "HONUA_OBSERVE",
-        "scrape Collector and Tempo into the run file",
-        {"action": "store_true"},
-    ),
-    (
-        "--collector-metrics",
-        "http://localhost:8888/metrics",
-        "HONUA_COLLECTOR_METRICS",
-        "its metrics page",
-        {},
-    ),
-    ("--tempo-metrics", "http://localhost:3200/metrics", "HONUA_TEMPO_METRICS", "its metrics page", {}),
-    ("--yes-load", "", "HONUA_YES_LOAD", "host that may be loaded though it is not this machine", {}),
-)
+
+TITLE, WHAT = "Trace load", "What to send, where to, and what to keep of it"
+
+
+class Option(NamedTuple):
+    """One option: its environment variable is HONUA_ and its name; ``fixed`` ones cannot be changed by the web form."""
+
+    name: str
+    default: Any
+    text: str
+    settings: Mapping[str, Any] = {}
+    fixed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name of its value in what argparse returns."""
+        return self.name.strip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"HONUA_{self.key.upper()}"
+
+
+OPTIONS = (
+    Option("--otlp-endpoint", DEFAULT_ENDPOINT, "OTLP/HTTP base URL of the Collector; -H is taken too"),
+    Option("--rate", "", "total rate, e.g. 200/s (traces) or 5000spans/s; without it each user adds its own"),
+    Option("--seed", "", "whole number that fixes all content; drawn and recorded when not given"),
+    Option("--delivery", "trace", "how spans leave: whole traces at once", {"choices": list(DELIVERIES)}),
+    Option("--spans-per-request", 2000, "a request is full at this many spans", {"type": int}),
+    Option("--otlp-compression", "none", "of request bodies", {"choices": list(COMPRESSIONS)}),
+    Option("--max-backlog", 5.0, "seconds a due request may wait before it is shed", {"type": float}),
+    Option("--runs-dir", "runs", "folder for run files", fixed=True),
+    Option("--run-id", "", "name of the run; made from time and topology when not given"),
+    Option("--note", "", "a note kept with the run"),
+    Option("--collector-config", "", "the Collector's configuration file, kept with the run", fixed=True),
+    Option("--observe", default=False, text="scrape Collector and Tempo into the run file",
+           settings={"action": "store_true"}, fixed=True),
+    Option("--collector-metrics", "http://localhost:8888/metrics", "metrics page to observe; '' for none", fixed=True),
+    Option("--tempo-metrics", "http://localhost:3200/metrics", "metrics page to observe; '' for none", fixed=True),
+    Option("--yes-load", "", "host that may be loaded though it is not this machine", fixed=True),
+)  # fmt: skip
+FIXED = tuple(option.key for option in OPTIONS if option.fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +93,17 @@ def add_options(parser: Any) -> None:  # noqa: ANN401  (Locust's parser)
     parser.set_defaults(
         web_host="127.0.0.1", master_bind_host="127.0.0.1", stop_timeout=10, num_users=8, spawn_rate=100
     )
-    group = parser.add_argument_group("Trace load", "What to send, where to, and what to keep of it")
-    for name, default, variable, text, settings in OPTIONS:
-        checked = settings if "action" in settings else {**settings, "type": _checked(name, settings.get("type", str))}
-        group.add_argument(name, default=default, env_var=variable, help=text, **checked)
+    group = parser.add_argument_group(TITLE, WHAT)
+    for option in OPTIONS:
+        settings = dict(option.settings)
+        if "action" not in settings:
+            settings["type"] = _checked(option.name, settings.get("type", str))
+        action = group.add_argument(
+            option.name, default=option.default, help=option.text, env_var=option.variable, **settings
+        )
+        # Locust's parser would set these; a group of its is argparse's own and does not.
+        action.include_in_web_ui = not option.fixed
+        action.is_secret = action.is_required = action.is_multiple = False
 
 
 def _checked(name: str, kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -144,42 +122,52 @@ def _checked(name: str, kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
-def read_options(parsed: Any) -> LoadOptions:  # noqa: ANN401  (argparse's namespace)
+def fixed_options(parsed: Any) -> dict[str, Any]:  # noqa: ANN401  (argparse's namespace)
+    """The options that stay as the process was started with, by key."""
+    return {key: getattr(parsed, key) for key in FIXED}
+
+
+def read_options(parsed: Any, host: str | None = None, fixed: Mapping[str, Any] | None = None) -> LoadOptions:  # noqa: ANN401
     """The checked options; again at test start, because the web form does not check what it is given.
+
+    Args:
+        parsed: argparse's namespace, as Locust and its web form have filled it.
+        host: Locust's own target (``-H``, or the form's field); used where no endpoint is named.
+        fixed: What :func:`fixed_options` gave at the start of the process.
 
     Raises:
         InputError: An option has a value that cannot be used.
     """
-    endpoint = parsed.otlp_endpoint
-    if endpoint == DEFAULT_ENDPOINT and getattr(parsed, "host", None):
-        endpoint = parsed.host
+    given = {option.key: getattr(parsed, option.key) for option in OPTIONS} | dict(fixed or {})
+    endpoint = host if host and given["otlp_endpoint"] == DEFAULT_ENDPOINT else given["otlp_endpoint"]
     return LoadOptions(
         endpoint=parse_endpoint(endpoint),
-        rate=_rate(parsed.rate),
-        seed=_seed(parsed.seed),
-        delivery=_one_of("--delivery", parsed.delivery, ("trace",)),
-        spans_per_request=int(_within("--spans-per-request", parsed.spans_per_request, 1, 100_000)),
-        gzip=_one_of("--otlp-compression", parsed.otlp_compression, ("none", "gzip")) == "gzip",
-        max_backlog_s=_within("--max-backlog", parsed.max_backlog, 0.0, 600.0),
-        runs_dir=str(parsed.runs_dir),
-        run_id=_run_id(parsed.run_id),
-        note=str(parsed.note)[:1000],
-        collector_config=str(parsed.collector_config),
-        observe=bool(parsed.observe),
-        collector_metrics=str(parsed.collector_metrics),
-        tempo_metrics=str(parsed.tempo_metrics),
-        yes_load=str(parsed.yes_load),
+        rate=read_rate(given["rate"]),
+        seed=_seed(given["seed"]),
+        delivery=_one_of("--delivery", given["delivery"], DELIVERIES),
+        spans_per_request=_spans_per_request(given["spans_per_request"]),
+        gzip=_one_of("--otlp-compression", given["otlp_compression"], COMPRESSIONS) == "gzip",
+        max_backlog_s=_max_backlog(given["max_backlog"]),
+        run_id=_run_id(given["run_id"]),
+        note=str(given["note"])[:1000],
+        observe=bool(given["observe"]),
+        **{key: str(given[key]) for key in FIXED if key != "observe"},
     )
 
 
-def _rate(text: str) -> Rate | None:
-    return parse_rate(text) if text else None
+def read_rate(text: str) -> Rate | None:
+    """The asked rate, None where users decide.
+
+    Raises:
+        InputError: Neither empty nor a rate.
+    """
+    return parse_rate(text) if text.strip() else None
 
 
 def _seed(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdigit() or int(text) >= 2**63:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
         raise InputError("--seed", text, "must be a whole number below 2**63")
     return int(text)
 
@@ -196,6 +184,14 @@ def _one_of(place: str, value: str, known: tuple[str, ...]) -> str:
     return value
 
 
+def _spans_per_request(value: object) -> int:
+    return int(_within("--spans-per-request", value, 1, MOST_SPANS_PER_REQUEST))
+
+
+def _max_backlog(value: object) -> float:
+    return _within("--max-backlog", value, 0.0, LONGEST_BACKLOG_S)
+
+
 def _within(place: str, value: object, least: float, most: float) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -208,42 +204,9 @@ def _within(place: str, value: object, least: float, most: float) -> float:
 
 CHECKS: Mapping[str, Callable[[Any], object]] = {
     "--otlp-endpoint": parse_endpoint,
-    "--rate": _rate,
+    "--rate": read_rate,
     "--seed": _seed,
     "--run-id": _run_id,
-    "--spans-per-request": lambda value: _within("--spans-per-request", value, 1, 100_000),
-    "--max-backlog": lambda value: _within("--max-backlog", value, 0.0, 600.0),
+    "--spans-per-request": _spans_per_request,
+    "--max-backlog": _max_backlog,
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def check_consent(options: LoadOptions, spans_per_s: float) -> None:
-    """Refuse to load another machine by accident.
-
-    Raises:
-        InputError: The target is not loopback, the rate is not harmless, and ``--yes-load`` does not name the host.
-    """
-    host = options.endpoint.host
-    if is_loopback(host) or spans_per_s <= HARMLESS_SPANS_PER_S or options.yes_load == host:
-        return
-    rule = f"must be {host} to send {spans_per_s:,.0f} spans/s to a machine that is not this one"
-    raise InputError("--yes-load", options.yes_load, rule)
-
-
-def otlp_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Headers from OTEL_EXPORTER_OTLP_HEADERS (``key=value,key=value``), as every exporter takes them.
-
-    Raises:
-        InputError: Not of that form; the message does not repeat the value.
-    """
-    pairs = [pair.partition("=") for pair in environment.get(HEADERS_VARIABLE, "").split(",") if pair.strip()]
-    if any(not equals or not key.strip() for key, equals, _ in pairs):
-        raise InputError(HEADERS_VARIABLE, "[not shown]", "must be key=value,key=value")
-    return {key.strip(): value.strip() for key, _, value in pairs}

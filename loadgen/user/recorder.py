@@ -1,23 +1,28 @@
-"""Writes the run file on the process that owns it: the master, or the only one."""
+"""The first facts of a run file: what was asked, of whom, by what, where."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import loadgen
-from loadgen.pace import Rate
-from loadgen.run import Counts, RunWriter, create_run
-from loadgen.topology import Topology
+from loadgen.errors import InputError
+from loadgen.run import create_run
+from loadgen.samplers import redact_config
+from loadgen.user.book import Book
+from loadgen.user.load import Load
 from loadgen.user.options import LoadOptions
-from loadgen.user.tally import Tally
+
+# User and password in a URL; no option takes them, but what was typed is kept as it was typed.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def new_run_id(topology: str, now_s: float) -> str:
@@ -49,61 +54,59 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-class Recorder:
-    """The run file of the run that goes on, and the ledger's totals so far."""
-
-    def __init__(
-        self, options: LoadOptions, run_id: str, seed: int, topology: Topology, facts: Mapping[str, Any]
-    ) -> None:
-        self.path = Path(options.runs_dir) / run_id
-        self.totals: dict[str, list[int]] = {}
-        self.workers: set[int] = set()
-        self._writer: RunWriter = create_run(
-            Path(options.runs_dir),
-            run_id,
-            created_utc=utc(time.time()),
-            command=" ".join(Path(arg).name if i == 0 else arg for i, arg in enumerate(sys.argv)),
-            seed=str(seed),
-            topology_name=topology.name,
-            options=plain_options(options),
-            note=options.note,
-            delivery=options.delivery,
-            spans_per_request=options.spans_per_request,
-            grouping="by resource within a request",
-            **circumstances(),
-            **facts,
-        )
-
-    def rate(self, rate: Rate | None, traces_per_s: float, spans_per_trace: float) -> None:
-        """Record the asked rate from now on."""
-        text = rate.text if rate is not None else "by users"
-        self._writer.rate(time.time(), traces_per_s, traces_per_s * spans_per_trace, text)
-
-    def write(self, worker: int, tally: Tally) -> None:
-        """Append what a worker counted."""
-        self.workers.add(worker)
-        for state, increments in tally.counts.items():
-            row = self.totals.setdefault(state, [0, 0, 0, 0])
-            for i, increment in enumerate(increments):
-                row[i] += increment
-        tally.write(self._writer, time.time(), worker)
-
-    def counts(self, column: int = 0) -> Counts:
-        """Totals in spans (0), traces (1) or requests (2)."""
-        return Counts.of({state: row[column] for state, row in self.totals.items()})
-
-    def close(self, **facts: object) -> None:
-        """Write the run's last facts and close."""
-        self._writer.meta(finished_utc=utc(time.time()), workers=sorted(self.workers), **facts)
-        self._writer.close()
+def command_line(arguments: Sequence[str]) -> str:
+    """What was typed, without the folder of the program and without passwords in URLs."""
+    words = [Path(word).name if i == 0 else word for i, word in enumerate(arguments)]
+    return _CREDENTIALS.sub("[not shown]@", " ".join(words))
 
 
 def plain_options(options: LoadOptions) -> dict[str, Any]:
     """The options as JSON values; no option holds a secret."""
-    rate = options.rate.text if options.rate is not None else ""
     named = {name: getattr(options, name) for name in LoadOptions.__dataclass_fields__}
     return named | {
         "endpoint": options.endpoint.url + options.endpoint.path,
-        "rate": rate,
-        "seed": str(options.seed),
+        "rate": options.rate.text if options.rate is not None else "",
+        "seed": str(options.seed) if options.seed is not None else "",
     }
+
+
+def read_config(path: str) -> str:
+    """The Collector's configuration without its secrets; empty where none is named.
+
+    Raises:
+        InputError: Not a readable text file, or not YAML.
+    """
+    if not path:
+        return ""
+    try:
+        return redact_config(Path(path).read_text("utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("--collector-config", path, "must be a readable text file") from error
+
+
+def open_book(options: LoadOptions, run_id: str, seed: int, load: Load, target: Mapping[str, str]) -> Book:
+    """A new run file that holds what is known before the first span.
+
+    Raises:
+        InputError: It exists, cannot be made, or the Collector's configuration cannot be read.
+    """
+    config = read_config(options.collector_config)
+    writer = create_run(
+        Path(options.runs_dir),
+        run_id,
+        created_utc=utc(time.time()),
+        command=command_line(sys.argv),
+        seed=str(seed),
+        topology_name=load.topology.name,
+        topology_yaml=load.text,
+        options=plain_options(options),
+        note=options.note,
+        delivery=options.delivery,
+        spans_per_request=options.spans_per_request,
+        grouping="by resource within a request",
+        target=dict(target),
+        shape={"spans_per_trace": load.spans_per_trace, "wire_bytes_per_span": load.wire_bytes_per_span},
+        **circumstances(),
+        **({"collector_config": config} if config else {}),
+    )
+    return Book(writer)

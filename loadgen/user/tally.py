@@ -55,8 +55,15 @@ class Tally:
         return tally
 
     def write(self, writer: RunWriter, time_s: float, worker: int) -> None:
-        """Append the tally to a run file as what ``worker`` counted up to ``time_s``."""
+        """Append the tally to a run file as what ``worker`` counted up to ``time_s``.
+
+        Each of the four is one transaction. Where one fails, those before it are not written again by another try.
+        """
         writer.blocks(self.blocks)
+        self.blocks = []
         writer.trouble(self.trouble)
+        self.trouble = []
         writer.ledger(LedgerRow(time_s, worker, state, *row) for state, row in self.counts.items())
+        self.counts.clear()
         writer.lateness((time_s, worker, bound, n) for bound, n in self.lateness.items())
+        self.lateness.clear()

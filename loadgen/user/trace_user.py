@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
+from gevent import GreenletExit
 from locust import User, task
 
 from loadgen.deliver import Planned
@@ -56,12 +57,12 @@ class TraceUser(User):
     topology: ClassVar[str | Path] = "checkout"
     traces_per_s: ClassVar[float] = 1.0
 
-    def on_start(self) -> None:
-        """Make room for a connection of its own; it opens at the first send, after any fork."""
+    def __init__(self, environment: Any) -> None:  # noqa: ANN401  (Locust publishes no types)
+        super().__init__(environment)
         self._sender: HttpSender | None = None
 
     def on_stop(self) -> None:
-        """Close the connection."""
+        """Close the connection, which was opened at the first send, after any fork."""
         if self._sender is not None:
             self._sender.close()
 
@@ -75,14 +76,17 @@ class TraceUser(User):
             return
         if self._sender is None:
             self._sender = session.open_sender(gevent.sleep)
-        body = session.body(planned)
         try:
+            body = session.body(planned)
             _wait_until(planned.due_ns, session.now_ns)
-        except BaseException:
-            session.settle(planned, Outcome("unfinished", "run stopped", 0, 0))
+        except GreenletExit:
+            session.put_back(planned)
+            raise
+        except BaseException as error:
+            session.give_up(planned, type(error).__name__)
             raise
         if session.stopping:
-            session.settle(planned, Outcome("unfinished", "run stopped", 0, 0))
+            session.give_up(planned)
             return
         self._send(session, self._sender, planned, body)
 
@@ -98,7 +102,7 @@ class TraceUser(User):
 
     def _report(self, outcome: Outcome, latency_ms: float, due_ns: int, size_bytes: int) -> None:
         """One row of Locust's table; latency counts from the intended send."""
-        failed: dict[str, Any] = {} if outcome.state == "accepted" else {"exception": export_error(outcome.cause)}
+        whole = outcome.state == "accepted" and not outcome.rejected_spans
         self.environment.events.request.fire(
             request_type=REQUEST_TYPE,
             name=REQUEST_NAME,
@@ -108,5 +112,5 @@ class TraceUser(User):
             context={},
             response=None,
             url=None,
-            **({"exception": None} | failed),
+            exception=None if whole else export_error(outcome.cause),
         )
