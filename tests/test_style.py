@@ -28,7 +28,7 @@ def sources() -> list[Path]:
     return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
-def tests() -> list[Path]:
+def modules_of_tests() -> list[Path]:
     """Every module of its tests."""
     return sorted((ROOT / "tests").rglob("*.py"))
 
@@ -83,7 +83,7 @@ def test_every_test_says_what_behaviour_it_holds() -> None:
     """A test's docstring states what is true of the product, for the reader of a failure."""
     silent = [
         f"{path.relative_to(ROOT)}:{node.name}"
-        for path in tests()
+        for path in modules_of_tests()
         for node in functions(path)
         if node.name.startswith("test_") and not ast.get_docstring(node)
     ]
@@ -93,7 +93,7 @@ def test_every_test_says_what_behaviour_it_holds() -> None:
 def test_every_test_can_fail() -> None:
     """A test asserts something or expects an error: itself, through a function of its module, or through a fixture."""
     hollow = []
-    for path in tests():
+    for path in modules_of_tests():
         checking = {node.name for node in functions(path) if CHECKS.search(ast.unparse(node))}
         for node in (node for node in functions(path) if node.name.startswith("test_")):
             fixtures = {argument.arg for argument in node.args.args}
