@@ -71,6 +71,9 @@ def _init(environment: Any, runner: Any, web_ui: Any, **_: object) -> None:  # n
     _take_signals(process)
     environment.events.quitting.add_listener(lambda **_: _before_quitting(process))
     _warn_of_strangers(environment.parsed_options, web=web_ui is not None, master=isinstance(process, Master))
+    if isinstance(process, Worker) and runner.worker_state != runners.STATE_INIT:
+        # Who joins a run that goes on is sent the start right after the greeting, which may be before all this.
+        _begin(environment)
 
 
 def _role(environment: Any) -> Role:  # noqa: ANN401

@@ -101,7 +101,7 @@ def test_requests_come_when_they_are_near_and_are_sent_when_due(begin: Callable[
         taken.append(planned)
     assert [planned.traces for planned in taken] == [10] * 6
     assert all(planned.due_ns <= START_NS + LOOKAHEAD_NS + S // 10 for planned in taken)
-    clock.move(0.1)
+    clock.move(0.2)
     assert session.take() is not None
 
 
