@@ -66,13 +66,14 @@ def prepare(name: str | Path) -> Load:
     topology = parse_topology(text, place)
     program = compile_topology(topology)
     pieces = compile_pieces(program)
-    batch = draw(program, 0, "sample", 0, np.full(SAMPLE_TRACES, 1_800_000_000 * 10**9))
+    sample_traces = min(SAMPLE_TRACES, program.most_traces)
+    batch = draw(program, 0, "sample", 0, np.full(sample_traces, 1_800_000_000 * 10**9))
     return Load(
         topology=topology,
         text=text,
         place=place,
         pieces=pieces,
-        spans_per_trace=batch.spans / SAMPLE_TRACES,
+        spans_per_trace=batch.spans / sample_traces,
         wire_bytes_per_span=_wire_bytes_per_span(pieces, batch),
         long_traces_ratio=float((batch.duration_ns() > LONG_TRACE_S * 1e9).mean()),
         fingerprint=hashlib.sha256(f"{loadgen.__version__}\n{text}".encode()).hexdigest()[:16],

@@ -167,7 +167,8 @@ def read_rate(text: str) -> Rate | None:
 def _seed(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
+    # Longer ones are not even numbers to Python's int().
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
         raise InputError("--seed", text, "must be a whole number below 2**63")
     return int(text)
 

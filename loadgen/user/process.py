@@ -147,12 +147,12 @@ class Process:
         while True:
             gevent.sleep(TICK_S)
             self.tick()
-            if monotonic() >= second_s + SECOND_S:
-                second_s += SECOND_S
+            if (now_s := monotonic()) >= second_s + SECOND_S:
+                second_s = now_s - (now_s - second_s) % SECOND_S  # what was missed is not made up for
                 with self._busy:
                     self.each_second()
-            if monotonic() >= tell_s + TELL_S:
-                tell_s += TELL_S
+            if (now_s := monotonic()) >= tell_s + TELL_S:
+                tell_s = now_s - (now_s - tell_s) % TELL_S
                 self.tell()
 
     def _end(self) -> None:

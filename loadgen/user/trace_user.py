@@ -15,6 +15,7 @@ from loadgen.transport import HttpSender, Outcome
 from loadgen.user.session import Session
 
 IDLE_S = 0.2
+PREPARE_NS = 5_000_000  # what making the bytes of a large request takes, with room to spare
 REQUEST_TYPE, REQUEST_NAME = "OTLP", "/v1/traces"
 
 
@@ -68,7 +69,7 @@ class TraceUser(User):
 
     @task
     def send_next(self) -> None:
-        """Take the next request, have its bytes ready, wait until it is due, send it."""
+        """Take the next request, make its bytes shortly before it is due, send it when it is."""
         session: Session | None = getattr(self.environment, "honua_session", None)
         planned = session.take() if session is not None else None
         if session is None or planned is None:
@@ -77,6 +78,8 @@ class TraceUser(User):
         if self._sender is None:
             self._sender = session.open_sender(gevent.sleep)
         try:
+            # Just in time: bytes made long before they leave have left the processor's caches by then.
+            _wait_until(planned.due_ns - PREPARE_NS, session.now_ns)
             body = session.body(planned)
             _wait_until(planned.due_ns, session.now_ns)
         except GreenletExit:
