@@ -25,21 +25,25 @@ if TYPE_CHECKING:
     metavar="[PATH]",
     help="Write the numbers; standard output without a PATH.",
 )
-def main(run: Path, out: str | None, json_path: str | None) -> None:
+@click.option(
+    "--csv", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Write the run's tables there."
+)
+def main(run: Path, out: str | None, json_path: str | None, folder: Path | None) -> None:
     """Report on RUN, the folder or file of a run, finished or not.
 
     The summary goes to the terminal, unless standard output is taken by --out - or --json. Give RUN first:
     --json takes the next word as its PATH.
     """
     try:
-        _report(run, out, json_path)
+        _report(run, out, json_path, folder)
     except HonuaError as error:
         click.echo(f"honua-report: {error}", err=True)
         sys.exit(2)
 
 
-def _report(path: Path, out: str | None, json_path: str | None) -> None:
+def _report(path: Path, out: str | None, json_path: str | None, folder: Path | None) -> None:
     from loadgen.run.file import open_run
+    from loadgen.run.frames import write_tables
     from reports import run_lines
 
     with open_run(path) as run:
@@ -49,6 +53,8 @@ def _report(path: Path, out: str | None, json_path: str | None) -> None:
             _put(_json(run), json_path)
         if out is not None:
             _put(_page(run), out)
+        for written in write_tables(run, folder) if folder is not None else ():
+            click.echo(f"written: {written}", err=True)
 
 
 def _json(run: RunFile) -> str:

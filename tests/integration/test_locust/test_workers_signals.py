@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ FORKED = ["--processes", "2", "--master-bind-port", "{port}", "--master-port", "
 CASES: dict[str, dict[str, Any]] = {
     "SIGTERM": {"arguments": FORKED, "delay_s": 0.2},
     "Ctrl-C": {"arguments": FORKED, "delay_s": 0.2},
+    "leaving worker": {"arguments": FORKED},
     "killed master": {"arguments": FORKED},
 }
 
@@ -30,6 +32,18 @@ def test_a_signal_ends_master_and_workers_in_order(name: str, cases: Any) -> Non
     run = case.settled()
     assert (run.code, run.meta["stop_reason"], run.meta["silent_workers"]) == (0, name, [])
     assert case.locust.is_gone()
+
+
+def test_a_worker_that_leaves_spoils_the_run_but_not_the_ledger(cases: Any) -> None:
+    """A worker that is told to end says all it sent; its share was not offered from then on (exit 3)."""
+    case = cases["leaving worker"]
+    case.locust.until(lambda: case.target.requests > 10)
+    os.kill(case.locust.children[0], signal.SIGTERM)
+    case.locust.until(lambda: "1 workers ready" in case.locust.log or "quit. 0 workers ready" in case.locust.log)
+    time.sleep(3.5)
+    case.locust.signal(signal.SIGTERM)
+    case.locust.finished(3)
+    assert case.settled().text.endswith(" left before the end")
 
 
 def test_workers_of_a_killed_master_stop(cases: Any) -> None:

@@ -93,3 +93,13 @@ def test_help_answers_at_once() -> None:
 
     assert [name for name in ("matplotlib", "numpy", "pandas", "jinja2", "locust") if f"'{name}'" in told] == []
     assert time.perf_counter() - begun < 3  # 0.5 s on an idle machine; the modules above are what would break it
+
+
+def test_tables_go_to_a_folder(run_path: Path, tmp_path: Path) -> None:
+    """--csv writes one file a table, with as many rows as the run has, and leaves the summary where it was."""
+    result = call(run_path, "--csv", tmp_path / "tables")
+
+    with open_run(run_path) as run:
+        ((rows,),) = run.query("SELECT COUNT(*) FROM ledger")
+    assert len((tmp_path / "tables" / "ledger.csv").read_text().splitlines()) == rows + 1
+    assert (result.exit_code, result.stdout[:6]) == (0, "Broken")
