@@ -16,7 +16,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> None:
     try:
         code = command.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except HonuaError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"{command.name}: {error}", err=True)
         code = 2
     except click.ClickException as error:
         error.show()

@@ -61,7 +61,7 @@ class Shape:
         return float((self.failed | (self.duration_s > threshold_s)).mean())
 
 
-def measure_shape(topology: Topology, traces: int = 2000, seed: int = 1) -> Shape:
+def measure_shape(topology: Topology, traces: int = 8000, seed: int = 1) -> Shape:
     """The shape of a topology, from ``traces`` drawn traces; the same for the same arguments.
 
     Fewer are drawn where traces may be so large that as many would not fit into memory.

@@ -15,10 +15,11 @@ LEAST_RETENTION_S = 7 * DAY_S
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The recommended choice, the rule that chose it, and what no choice could meet."""
+    """The recommended choice, the rule that chose it, why in one clause, and what no choice could meet."""
 
     index: int
     rule: str
+    why: str
     unmet: tuple[str, ...]
 
 
@@ -76,7 +77,21 @@ def advise(choices: Sequence[Choice], request: PlanRequest) -> Advice:
     else:
         best = min(range(len(choices)), key=lambda i: price(choices[i]))
     rule = _rule(within, choices[best].retention_s, met=bool(soon), paid=bool(affordable))
-    return Advice(best, rule, unmet(choices[best], request))
+    why = _why(choices[best], within, met=bool(soon), paid=bool(affordable))
+    return Advice(best, rule, why, unmet(choices[best], request))
+
+
+def _why(choice: Choice, within_s: float, *, met: bool, paid: bool) -> str:
+    """Why this choice, in one clause; how soon it keeps a rare error is part of it."""
+    seen_s = caught_within_s(choice)
+    if seen_s == inf:
+        return "though it never keeps a 1-in-10,000 error" if paid else "the cheapest, as none is within --max-usd"
+    kept = f"a 1-in-10,000 error within {duration(within_s if met else seen_s)}"
+    if met:
+        return f"the cheapest sampling that keeps {kept} (here {duration(seen_s)}, in 95 % of cases)"
+    if paid:
+        return f"the choice that keeps an error soonest: {kept} in 95 % of cases"
+    return f"the cheapest, as none is within --max-usd: it keeps {kept} in 95 % of cases"
 
 
 def _rule(within_s: float, retention_s: float, *, met: bool, paid: bool) -> str:

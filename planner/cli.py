@@ -75,7 +75,7 @@ class Subject(NamedTuple):
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.html",
-    help="Write the plan as a page of its own.",
+    help='Write the plan as a page of its own; "-" is standard output.',
 )
 @click.option(
     "--json",
@@ -97,6 +97,8 @@ def main(**options: Any) -> None:  # noqa: ANN401  (as click has converted them)
     Exit code 0: planned; 1: a stated constraint cannot be met; 2: wrong use.
     """
     asked = Asked(**options)
+    if asked.json_to == "-" and str(asked.out) == "-":
+        _fail("--out: got '-', must be a file where --json writes to standard output")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without en dashes still shows the table
     try:
@@ -208,16 +210,23 @@ def _circumstances(subject: Subject) -> tuple[tuple[str, str], ...]:
 
 def _write(plan: Plan, asked: Asked) -> None:
     if asked.out is not None:
-        from reports.plan_page import write_plan_page
-
-        write_plan_page(plan, asked.out)
-        click.echo(f"wrote {asked.out}", err=True)
+        _write_page(plan, asked.out)
     if asked.json_to is not None:
         _write_json(plan, asked.json_to)
-    if asked.json_to != "-":
+    if "-" not in {asked.json_to, str(asked.out)}:
         from planner.table import print_plan
 
         print_plan(plan, sys.stdout)
+
+
+def _write_page(plan: Plan, path: Path) -> None:
+    from reports.plan_page import plan_html, write_plan_page
+
+    if str(path) == "-":
+        click.echo(plan_html(plan).encode(), nl=False)  # bytes: the page is UTF-8 whatever the terminal is
+        return
+    write_plan_page(plan, path)
+    click.echo(f"wrote {path}", err=True)
 
 
 def _write_json(plan: Plan, where: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from planner.cost import compute_cost
-from planner.evidence import Evidence
+from planner.evidence import ADVISED_RUN_S, Evidence
 from planner.figures import ends_of
 from planner.records import Basis, Choice, Doubt, Figure
 from planner.shape import longer_than
@@ -54,7 +54,8 @@ def _cost(choice: Choice) -> float:
 def _run_doubts(evidence: Evidence | None) -> list[Weighed]:
     if evidence is None:
         return []
-    remedy = "measure a run of at least 2 minutes against a real Collector and Tempo, with --observe"
+    minutes = number(ADVISED_RUN_S / 60)
+    remedy = f"measure a run of at least {minutes} minutes against a real Collector and Tempo, with --observe"
     effect = "storage, memory and CPU rest on shipped figures for other traces, or on parts of this run"
     return [Weighed(DECISIVE, Doubt(what=reason, effect=effect, remedy=remedy)) for reason in evidence.unused]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from loadgen.measure.summary import Window, counted, series, steady_window
 from loadgen.run import RunFile
+from planner.asked import asked_rate
 from planner.figures import Range, figure
 from planner.records import Basis, Figure
 from planner.text import duration, number, size
@@ -22,6 +23,9 @@ System = Literal["collector", "tempo"]
 
 WARM_UP_S = 30.0  # as in the shipped series
 SHORTEST_S = 30.0  # of steady load; less says nothing about a collector or a garbage collector
+ADVISED_RUN_S = 120.0  # has both with room to spare
+STRETCH_S = 30.0  # of what a sampler lets through, to tell whether it is steady
+MOST_NOISE_RATIO = 0.5  # fewer traces than that say nothing about steadiness
 FLUSH_LAG_S = 45.0  # idle cut 10 s, block 30 s, completion 5 s: flushed bytes are this much behind
 _COUNTER = {"collector": "receiver_accepted_spans", "tempo": "received_spans"}
 SINK_REASON = (
@@ -50,7 +54,7 @@ class Evidence:
         run_id: The run.
         target: What the load was sent to: ``sink``, ``collector`` or ``unknown``.
         version: The target's version as recorded; empty if it is not.
-        traces_per_s: Mean rate offered, for a plan at the run's own traffic; None where nothing was.
+        traces_per_s: Mean rate asked, for a plan at the run's own traffic; None where nothing was.
         spans_per_trace: Offered spans over offered traces; None where nothing was.
         wire_bytes_per_span: OTLP bytes per span, as recorded; None if it is not.
         stored: Stored bytes per span from real blocks; None if there is none.
@@ -79,14 +83,15 @@ def read_evidence(run: RunFile) -> Evidence:
     refusals = _refusals(target, balances=spans.balances, offered=spans.offered)
     usable, run_id = not refusals, str(meta["run_id"])
     reasons = refusals or _sink_behind(run)
-    tempo = _observe(run, "tempo", run_id, reasons) if usable else None
-    collector = _observe(run, "collector", run_id, reasons) if usable else None
+    per_trace = spans.offered / traces.offered if traces.offered else None
+    tempo = _observe(run, "tempo", per_trace or 1.0, reasons) if usable else None
+    collector = _observe(run, "collector", per_trace or 1.0, reasons) if usable else None
     return Evidence(
         run_id=run_id,
         target=str(target.get("kind", "unknown")),
         version=str(target.get("version") or ""),
-        traces_per_s=_offered_rate(run, traces.offered),
-        spans_per_trace=spans.offered / traces.offered if traces.offered else None,
+        traces_per_s=asked_rate(run),
+        spans_per_trace=per_trace,
         wire_bytes_per_span=(meta.get("shape") or {}).get("wire_bytes_per_span"),
         stored=_stored(run, run_id, reasons) if usable else None,
         tempo=tempo,
@@ -109,32 +114,47 @@ def _sink_behind(run: RunFile) -> list[str]:
     return ["the embedded sink stood in for Tempo: Tempo's figures are the shipped ones"] if shown else []
 
 
-def _offered_rate(run: RunFile, traces: int) -> float | None:
-    ((first_s, last_s),) = run.query("SELECT MIN(time_s), MAX(time_s) FROM ledger WHERE state = 'offered'")
-    if not traces or last_s <= first_s:
-        return None
-    # Each row counts an interval that ends at its time, so the first one's count lies before the span of times.
-    ((since,),) = run.query("SELECT SUM(traces) FROM ledger WHERE state = 'offered' AND time_s > ?", first_s)
-    return float(since / (last_s - first_s)) or None
+def _steady(run: RunFile, system: System, spans_per_trace: float) -> Window | None:
+    """When the system's load was steady, by its own counter.
+
+    Behind a sampler whole traces come in random numbers: a few seconds of an even load differ by more
+    than it may. Over longer stretches they even out; what is left is counting noise, three of its standard
+    deviations at most. The Collector's own count, which no chance moves, then bounds the window.
+    """
+    counter = series(run, system, _COUNTER[system])
+    own = steady_window(counter)
+    before = steady_window(series(run, "collector", _COUNTER["collector"])) if system == "tempo" else None
+    if before is None:
+        return own
+    received = np.diff(counter.value)
+    per_s = received[received > 0].sum() / max(counter.time_s[-1] - counter.time_s[0], 1.0) if len(received) else 0
+    if not per_s:
+        return own
+    traces = per_s * STRETCH_S / spans_per_trace
+    tolerance_ratio = min(max(0.1, 3 / float(np.sqrt(traces))), MOST_NOISE_RATIO)
+    even = steady_window(counter, STRETCH_S, tolerance_ratio)
+    shared = (max(even[0], before[0]), min(even[1], before[1])) if even else None
+    return max((w for w in (own, shared) if w), key=lambda w: w[1] - w[0], default=None)
 
 
-def _witness(run: RunFile, system: System, reasons: list[str]) -> Window | None:
+def _witness(run: RunFile, system: System, spans_per_trace: float, reasons: list[str]) -> Window | None:
     """When this system was under steady load, its warm-up left out; None where that is too short."""
     counter = series(run, system, _COUNTER[system])
-    steady = steady_window(counter)
-    if steady is None:
+    counting = np.flatnonzero(counted(counter.value) > 0)
+    if not len(counting):
         return None
-    first_s = float(counter.time_s[np.flatnonzero(counted(counter.value) > 0)[0]])
-    start = max(steady[0], first_s + WARM_UP_S)
-    if steady[1] - start >= SHORTEST_S:
+    steady = _steady(run, system, spans_per_trace) or (0.0, 0.0)
+    start = max(steady[0], float(counter.time_s[counting[0]]) + WARM_UP_S)
+    seen_s = max(0.0, steady[1] - start)
+    if seen_s >= SHORTEST_S:
         return start, steady[1]
-    needed = f"{duration(SHORTEST_S)} of steady load after {duration(WARM_UP_S)} of warm-up"
-    reasons.append(f"{system}: the run has less than {needed}, so its memory and CPU are not used")
+    seen = f"{duration(seen_s)} of steady load after {duration(WARM_UP_S)} of warm-up"
+    reasons.append(f"{system}: {seen} seen, {duration(SHORTEST_S)} needed, so its memory and CPU are not used")
     return None
 
 
-def _observe(run: RunFile, system: System, run_id: str, reasons: list[str]) -> Observed | None:
-    window = _witness(run, system, reasons)
+def _observe(run: RunFile, system: System, spans_per_trace: float, reasons: list[str]) -> Observed | None:
+    window = _witness(run, system, spans_per_trace, reasons)
     memory = series(run, system, "rss_bytes").within(window) if window else None
     if window is None or memory is None or not len(memory.value):
         return None
@@ -147,7 +167,7 @@ def _observe(run: RunFile, system: System, run_id: str, reasons: list[str]) -> O
         rss_max_bytes=float(memory.value.max()),
         cores=_slope(run, system, "cpu_s", window),
         live_traces=float(np.median(live)) if len(live) else None,
-        source=f"run {run_id}, {duration(long_s)} of steady load",
+        source=f"run {run.meta()['run_id']}, {duration(long_s)} of steady load",
     )
 
 

@@ -1,4 +1,4 @@
-"""The plan on the terminal: verdict, grid, settings, limits and doubts, in 100 columns.
+"""The plan on the terminal: verdict, grid, settings, limits and doubts, in the columns there are.
 
 Each sampling choice is one block of lines, one for each retention; what does not depend on the
 retention stands once, with its range and the letter of its basis below it.
@@ -6,10 +6,11 @@ retention stands once, with its range and the letter of its basis below it.
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from planner.records import Basis, Choice, Doubt, Figure, Limit, Plan, Setting
 from planner.text import UNKNOWN, amount, duration, number, percent, size, usd
@@ -21,27 +22,36 @@ WIDTH = 100
 LEGEND = ", ".join(f"{basis[0]} {basis}" for basis in Basis)
 _SCALES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (0, "B"))
 _HELD = "\N{NO-BREAK SPACE}"
-# Title, width, and whether the column stands only where there are 100 columns.
 COLUMNS = (
-    ("\n\nsampling", 9, False), ("\n\nkeep", 4, False), ("\nkept\n%", 7, False), ("\nstored\na day", 8, True),
-    ("\n\nat rest", 20, False), ("\nCollector\nRAM", 9, False), ("\nTempo\nRAM", 8, False),
-    ("\n\ncost a month", 18, False), ("error\nseen\nwithin", 7, False),
+    "\n\nsampling", "\n\nkeep", "\nkept\n%", "\nstored\na day", "\n\nat rest", "\nCollector\nRAM", "\nTempo\nRAM",
+    "\n\ncost a month", "error\nkept in\n(95 %)",
 )  # fmt: skip
+STORED = 3  # the column that is left out first
+
+
+class Layout(NamedTuple):
+    """What the grid shows: ranges of storage and cost, and the column of bytes stored a day."""
+
+    ranges: bool
+    stored: bool
+
+
+# The first that fits is taken.
+LAYOUTS = tuple(Layout(ranges=ranges, stored=stored) for ranges in (True, False) for stored in (True, False))
 
 
 def print_plan(plan: Plan, file: TextIO) -> None:
-    """Write the plan as text: plain 100 columns in pipes, with emphasis on a terminal, less where it is narrow."""
+    """Write the plan as text, as wide as the terminal or COLUMNS says, 100 columns in pipes without it."""
     from rich.console import Console  # noqa: PLC0415  (only whoever reads a table pays for it)
 
     console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal or console.width > WIDTH:
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console = Console(file=file, highlight=False, markup=False, emoji=False, width=WIDTH)
     width = console.width
     console.print(*wrapped(plan.first_line, width), style="bold", sep="\n")
     console.print(*wrapped(plan.verdict, width), sep="\n")
     console.print()
-    longest = max(len(_short_name(choice.sampling)) for choice in plan.choices)
-    console.print(_grid(plan, wide=width >= WIDTH and longest <= COLUMNS[0][1]))
+    console.print(_grid(plan, width))
     for title, lines in sections(plan):
         console.print(f"{title}", style="bold")
         for line in lines:
@@ -55,15 +65,28 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return [line.replace(_HELD, " ") for line in lines]
 
 
-def _grid(plan: Plan, *, wide: bool) -> Table:
+def columns_of(plan: Plan, layout: Layout) -> list[tuple[str, ...]]:
+    """The grid's columns, each its title and its cells."""
+    columns = zip(COLUMNS, *blocks(plan, wide=layout.ranges), strict=True)
+    return [column for i, column in enumerate(columns) if layout.stored or i != STORED]
+
+
+def natural_width(columns: Sequence[Sequence[str]]) -> int:
+    """Characters that the columns take where no cell is cut or folded, one between two of them."""
+    return sum(1 + max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+
+
+def _grid(plan: Plan, width: int) -> Table:
+    """The widest layout that fits; where none does, cells are folded, never cut."""
     from rich.table import Table  # noqa: PLC0415
 
+    candidates = [columns_of(plan, layout) for layout in LAYOUTS]
+    columns = next((found for found in candidates if natural_width(found) <= width), candidates[-1])
     grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    shown = [i for i, (_, _, only_wide) in enumerate(COLUMNS) if wide or not only_wide]
-    for i in shown:
-        grid.add_column(COLUMNS[i][0], min_width=COLUMNS[i][1] if wide else None, vertical="top", no_wrap=True)
-    for block in blocks(plan, wide=wide):
-        grid.add_row(*(block[i] for i in shown))
+    for title, *_ in columns:
+        grid.add_column(title, vertical="top", overflow="fold")
+    for cells in zip(*(column[1:] for column in columns), strict=True):
+        grid.add_row(*cells)
         grid.add_row()
     return grid
 
@@ -168,7 +191,7 @@ def sections(plan: Plan) -> list[tuple[str, list[str]]]:
     """What stands below the grid: titles with their finished lines."""
     reading = [
         f"Basis: {LEGEND}. Ranges low–high. RAM at the peak; a GB has 2^30 bytes.",
-        "Error seen within: a 1-in-10,000 error is kept by then in 95 of 100 cases. 1 rps = 1 trace/s.",
+        "Error kept in (95 %): a 1-in-10,000 error is kept by then in 95 of 100 cases. 1 rps = 1 trace/s.",
     ]
     named = [
         ("How to read it", [*reading, *_reasons(plan.choices)]),

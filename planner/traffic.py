@@ -17,7 +17,7 @@ FORMS = "must be traffic such as 1000rps, '1000 traces/s', '20000 spans/s', 8MB/
 LARGEST_PER_S = 1e12  # far over any stack; keeps every product finite
 
 _TEXT = re.compile(
-    r"(?P<count>\d+(?:[,_]\d{3})*(?:\.\d+)?)\s*(?P<factor>[kKMG]i?)?\s*"
+    r"(?P<count>\d+(?:[,_]\d{3})*(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)\s*(?P<factor>[kKMG]i?)?\s*"
     r"(?P<unit>rps|requests?|req|traces?|spans?|B|bytes)?\s*(?:(?:/|per)\s*(?P<per>[a-z]+))?",
     re.ASCII,
 )

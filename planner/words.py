@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.advise import Advice, caught_within_s
+from planner.advise import Advice
 from planner.figures import ends_of
 from planner.limits import GROWING, growth_left
 from planner.records import Choice, Limit, Setting
@@ -15,17 +15,15 @@ from planner.traffic import Traffic
 
 
 def verdict(choice: Choice, sized: Sized, limits: Sequence[Limit], advice: Advice) -> str:
-    """What to provision, its price and range, and the first limit, in one sentence."""
+    """What to provision and store, its price and range, why this choice, and the first limit, in one sentence."""
     cost = choice.figures["cost_usd_per_month"]
-    parts = " and ".join(_provision(setting) for setting in _shown_settings(sized))
+    collector, *tempo = sized.settings
+    parts = f"{_provision(collector)} and {_provision(tempo[0]) if sized.monolithic else _together(tempo)}"
+    stored = f"storing {shown(choice.figures['at_rest_bytes'])}"
     kept = f"{sized.sampling.described} and {duration(choice.retention_s)} retention"
     price = f"{shown(cost)} a month ({ends(cost)})"
-    sentence = f"Provision {parts} for {kept}: {price}; {_errors(choice)}; {first_limit(limits)}"
+    sentence = f"Provision {parts}, {stored}, for {kept}: {price}, {advice.why}; {first_limit(limits)}"
     return f"{sentence}; not met: {'; '.join(advice.unmet)}" if advice.unmet else sentence
-
-
-def _shown_settings(sized: Sized) -> Sequence[Setting]:
-    return sized.settings if sized.monolithic else sized.settings[:1]
 
 
 def _provision(setting: Setting) -> str:
@@ -34,11 +32,12 @@ def _provision(setting: Setting) -> str:
     return f"{name} ({number(setting.cpu_request_cores)} CPU, {size(setting.memory_limit_bytes)}{each})"
 
 
-def _errors(choice: Choice) -> str:
-    wait = choice.figures["error_wait_s"]
-    if wait.value is None:
-        return "a 1-in-10,000 error is never seen"
-    return f"a 1-in-10,000 error is kept within {duration(caught_within_s(choice))} (95 %)"
+def _together(settings: Sequence[Setting]) -> str:
+    """Tempo's components in total; their CPU is a least one, as that of some is not published."""
+    processes = sum(setting.replicas for setting in settings)
+    cores = sum(setting.replicas * setting.cpu_request_cores for setting in settings)
+    memory_bytes = sum(setting.replicas * setting.memory_limit_bytes for setting in settings)
+    return f"Tempo as {processes} processes (at least {number(cores)} CPU, {size(memory_bytes)} together)"
 
 
 def first_limit(limits: Sequence[Limit]) -> str:
@@ -52,7 +51,7 @@ def first_limit(limits: Sequence[Limit]) -> str:
     if not growing:
         return "no limit is near"
     first = min(growing, key=growth_left)
-    return f"first limit: {first.component} {first.name}, reached at {number(growth_left(first))}x this traffic"
+    return f"first limit as traffic grows: {first.component} {first.name}, at {number(growth_left(first))}x"
 
 
 def assumptions(models: Models, traffic: Traffic, advice: Advice) -> tuple[str, ...]:

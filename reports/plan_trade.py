@@ -99,7 +99,7 @@ def _ticks(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.xaxis.set_major_formatter(lambda value, _: text.dollars(value).removesuffix(".00"))
     axes.yaxis.set_major_formatter(lambda value, _: _wait(value))
-    axes.set_title("wait until a 1-in-10,000 error is kept")
+    axes.set_title("mean wait until a 1-in-10,000 error is kept")
     axes.set_xlabel("cost a month")
 
 
@@ -110,7 +110,7 @@ def _wait(seconds: float) -> str:
 
 def _table(trades: Trades) -> Table:
     rows = tuple(_row(sampling, dot) for sampling, dots in trades.items() for dot in dots)
-    heads = (Column("Sampling", "name"), Column("retention"), Column("cost"), Column("wait"))
+    heads = (Column("Sampling", "name"), Column("retention"), Column("cost"), Column("mean wait"))
     return Table(TITLE, "The dots of the figure.", heads, rows)
 
 

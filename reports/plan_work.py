@@ -13,6 +13,7 @@ from reports.words import FIGURES, INPUTS, Label
 
 WORKING_LENGTH = 600
 ENTRIES = 300
+MEANS = frozenset({"error_wait_s"})  # their range is where 5 to 95 % of cases fall, not where the mean may lie
 
 
 class Working(NamedTuple):
@@ -64,9 +65,20 @@ def figure_cell(figure: Figure | None, name: str, anchors: Anchors) -> Cell:
         return Cell(text.UNKNOWN, sub=clean(figure.reason or "not known", 120), href=href, tone="quiet")
     unit, digits = unit_of(name, figure), label_of(name).digits
     shown = text.quantity(figure.value, unit, digits)
-    spread = text.span(figure.low, figure.high, unit, digits)
-    sub = "" if spread in {"exact", text.UNKNOWN} else spread.removesuffix(f" {shown.unit}")
+    spread = _spread(name, figure)
+    sub = "" if spread in {"exact", text.UNKNOWN} else spread
+    if name not in MEANS:
+        sub = sub.removesuffix(f" {shown.unit}")
     return Cell(shown.number, shown.unit, sub, href, "doubt" if figure.basis is Basis.EXTRAPOLATED else "")
+
+
+def _spread(name: str, figure: Figure) -> str:
+    """The range; of a mean that chance spreads widely, what the two numbers are."""
+    unit, digits = unit_of(name, figure), label_of(name).digits
+    spread = text.span(figure.low, figure.high, unit, digits)
+    if name not in MEANS or spread in {"exact", text.UNKNOWN}:
+        return spread
+    return f"mean; 95 % within {text.show(figure.high, unit, digits)}"
 
 
 def _working(anchor: str, name: str, kept_for: str, figure: Figure) -> Working:
@@ -75,7 +87,7 @@ def _working(anchor: str, name: str, kept_for: str, figure: Figure) -> Working:
         anchor=anchor,
         title=clean(label_of(name).full, 120) + kept_for,
         value=text.show(figure.value, unit, max(digits, 4)),
-        range=text.span(figure.low, figure.high, unit, digits) if known else clean(figure.reason, 200),
+        range=_spread(name, figure) if known else clean(figure.reason, 200),
         formula=clean(figure.working, WORKING_LENGTH),
         basis=figure.basis.value,
         source=clean(figure.source, WORKING_LENGTH),

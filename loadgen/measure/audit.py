@@ -189,8 +189,9 @@ def audit_run(
     place: str = "collector configuration",
     draw: Draw | None = None,
     now_s: Callable[[], float] = time.time,
+    again: Callable[[AuditResult], bool] = lambda _: False,
 ) -> AuditResult:
-    """Audit a run and record configuration and result in its run file.
+    """Audit a run and record the result, and the configuration where the run has none yet, in its run file.
 
     Args:
         run: The run's folder or file.
@@ -200,6 +201,7 @@ def audit_run(
         place: The configuration's name in complaints.
         draw: What draws a block of the run again; by default from its recorded topology.
         now_s: The clock [s since the epoch].
+        again: Asked after a result whether to look once more, e.g. because a store has not settled yet.
 
     Raises:
         InputError: A wrong run, configuration or place.
@@ -212,9 +214,11 @@ def audit_run(
         text, name = (recorded, f"{path}: collector_config") if config_text is None else (config_text, place)
         pipeline = pipeline_from_config(text, name) if isinstance(text, str) else NO_SAMPLER
         expected = expected_traces(opened, draw)
-    result = audit(expected, pipeline, reader(question_about(expected, pipeline)))
+    question = question_about(expected, pipeline)
+    while again(result := audit(expected, pipeline, reader(question))):
+        pass
     with RunWriter(path) as writer:
-        if config_text is not None:
+        if config_text is not None and recorded is None:
             writer.meta(collector_config=redact_config(config_text, place))
         writer.audit(now_s(), result.as_dict())
     return result

@@ -66,6 +66,19 @@ def _file(run: Path) -> Path:
         return opened.path
 
 
+def _going_on(run: Path) -> Path:
+    with open_run(run) as opened:
+        ended = opened.meta().get("finished_utc")
+        if ended is not None:
+            raise InputError(str(run), f"ended at {ended}", "must be a run that goes on")
+        return opened.path
+
+
+def _has_ended(path: Path) -> bool:
+    with open_run(path) as opened:
+        return bool(opened.query("SELECT 1 FROM meta WHERE key = 'finished_utc'"))
+
+
 def _page_probes(targets: Sequence[Target], interval_s: float) -> list[Probe]:
     if not interval_s > 0:
         raise InputError("--interval", interval_s, "must be more than 0 s")
@@ -101,19 +114,21 @@ def run_observer(
     pids: Sequence[int] = (),
     interval_s: float = 1.0,
 ) -> None:
-    """Observe in the foreground until SIGTERM, SIGINT or the end of the parent process; main thread only.
+    """Observe in the foreground until SIGTERM, SIGINT or the end of the run or of the parent; main thread only.
 
     Raises:
-        InputError: Nothing to observe, no such run, not a URL, an interval that is none.
+        InputError: Nothing to observe, no such run, one that has ended, not a URL, an interval that is none.
     """
     asked: dict[System, str | None] = {"collector": collector_url, "tempo": tempo_url}
     targets = [Target(system, url) for system, url in asked.items() if url]
     if not targets and not pids:
         raise InputError("observe", "no target", "needs a Collector's or Tempo's URL, or a pid")
     probes = [*_page_probes(targets, interval_s), *map(ProcessProbe, pids), HostProbe()]
-    with RunWriter(_file(run)) as writer:
+    path = _going_on(run)
+    with RunWriter(path) as writer:
         shown = {target.system: target.url.partition("?")[0] for target in targets}  # a query may hold a secret
         writer.meta(observe={"targets": shown, "pids": list(pids), "interval_s": interval_s})
     parent = os.getppid()
     with _stopped_by_signals() as stopped:
-        watch(run, probes, interval_s, lambda: stopped.is_set() or os.getppid() != parent, SystemClock())
+        over = lambda: stopped.is_set() or os.getppid() != parent or _has_ended(path)  # noqa: E731
+        watch(run, probes, interval_s, over, SystemClock())

@@ -17,7 +17,7 @@ from typing import IO, Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from loadgen.errors import RemoteError
+from loadgen.errors import InputError, RemoteError
 from loadgen.stack.process import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,10 @@ Show = Callable[[str], bool]
 
 def run_demo(folder: Path, seconds: int) -> int:
     """Load, audit, report, plan into ``folder``; the exit code is that of the first step that failed, or 0."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out", str(folder), f"must be a folder to write to ({error.strerror})") from error
     run_id = time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
     run, sizing, page = folder / "runs" / run_id, folder / "sizing.html", folder / "run.html"
     began_s = time.monotonic()

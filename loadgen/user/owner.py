@@ -93,6 +93,7 @@ class Owner:
         self._totals: dict[str, list[int]] = {state: [0, 0, 0, 0] for state in COUNTED}
         self._asked: tuple[float, str] | None = None
         self._highest_per_s = 0.0
+        self._by_users = False
         self._closed = False
         self._rest_s = inf
         names = sorted(parts, key=lambda name: parts[name].lease)
@@ -115,6 +116,7 @@ class Owner:
         if (traces_per_s, text) == self._asked:
             return
         self._asked = (traces_per_s, text)
+        self._by_users = self._by_users or rate is None
         mean = self._spans_per_trace
         spans_per_s = rate.spans_per_s(mean) if rate is not None else traces_per_s * mean
         self._highest_per_s = max(self._highest_per_s, spans_per_s)
@@ -162,7 +164,9 @@ class Owner:
 
     def unheard_spans(self, sender: str) -> int:
         """The most that a sender may have sent after its last report, from its backlog and its share of the rate."""
-        heard, shares = self.senders[sender], self.parts[sender].shares
+        heard = self.senders[sender]
+        # Users need not be dealt out evenly, so of theirs any sender may have had all.
+        shares = 1 if self._by_users else self.parts[sender].shares
         waiting = Counts.of({state: heard.spans[state] for state in COUNTED}).waiting
         until_s = heard.lost_s if heard.lost_s is not None else self._clock()
         scheduled = self._highest_per_s / shares * (until_s - heard.at_s)

@@ -49,7 +49,7 @@ def test_audit_without_an_answer_from_the_target_is_not_a_traceback(tmp_path: Pa
     create_run(tmp_path, "empty", seed="1", topology_yaml="", topology_name="x").close()
     done = honua_load("audit", str(tmp_path / "empty"), "--observed", "http://127.0.0.1:1")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.startswith("honua-load: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -136,6 +136,14 @@ def test_a_silent_worker_is_named_with_the_most_it_may_have_sent(owner: Owner, c
     assert (meta["silent_workers"], meta["silent_may_have_sent_spans"]) == (["b"], {"b": bound})
 
 
+def test_a_silent_worker_may_have_had_all_users(owner: Owner, clock: Clock) -> None:
+    """Users are not dealt out evenly: without an asked rate the bound is the whole of what they offer."""
+    owner.asked(None, 100.0)
+    clock.now_s += 3.0
+    owner.lost("b")
+    assert owner.unheard_spans("b") == 3 * 100 * 10 + 100
+
+
 def test_a_worker_that_could_not_begin_spoils_the_run(owner: Owner) -> None:
     """Its share was never offered; the run says whose and why."""
     owner.hear_last("a", Report(RUN, 0, tally()))

@@ -63,6 +63,31 @@ def test_json_to_a_file_keeps_the_table(honua_plan: Callable[..., Result], tmp_p
     assert f"wrote {path}" in result.stderr
 
 
+def test_page_on_stdout_suppresses_the_table(honua_plan: Callable[..., Result]) -> None:
+    """``--out -`` is the page and nothing else."""
+    result = honua_plan(*SMALL, "--out", "-")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("<!DOCTYPE html>")
+    assert result.stdout.rstrip().endswith("</html>")
+    assert "mean; 95 % within " in result.stdout
+
+
+def test_page_and_json_cannot_share_stdout(honua_plan: Callable[..., Result]) -> None:
+    """Two documents in one stream are neither."""
+    assert "--out: got '-'" in _one_line(honua_plan(*SMALL, "--out", "-", "--json"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_table_is_as_wide_as_columns_says(honua_plan: Callable[..., Result], width: int) -> None:
+    """In a pipe too; the first line of a wide table is not broken at 100."""
+    result = honua_plan(*SMALL)
+    wide = CliRunner(env={"COLUMNS": str(width)}).invoke(main, ("--topology", "deploy", "--traffic", "1000rps"))
+
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert width - 20 <= max(map(len, wide.stdout.splitlines())) <= width
+
+
 def test_a_constraint_that_cannot_be_met_exits_1(honua_plan: Callable[..., Result]) -> None:
     """The plan is printed all the same; what is not met goes to stderr."""
     result = honua_plan(*SMALL, "--max-usd", "0.01")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loadgen.run import RunWriter, open_run
 from loadgen.run.file import LedgerRow, SampleRow
-from planner.evidence import SINK_REASON, Evidence, read_evidence
+from planner.evidence import ADVISED_RUN_S, SINK_REASON, Evidence, read_evidence
 from planner.plan import make_plan
 from planner.records import Basis, Plan
 from planner.request import PlanRequest
@@ -118,7 +119,61 @@ def test_a_short_run_feeds_no_memory(run_of: Callable[..., Path]) -> None:
     evidence = _read(run_of(source="tempo", seconds=50.0))
 
     assert evidence.tempo is None
-    assert any("less than 30 s of steady load" in reason for reason in evidence.unused)
+    assert any("18 s of steady load after 30 s of warm-up seen, 30 s needed" in reason for reason in evidence.unused)
+
+
+def _sampled(path: Path, *, from_s: float = 0.0) -> None:
+    """125 s of 80 traces/s at the Collector; Tempo gets 10 % of them from ``from_s`` on, each by chance."""
+    draw = np.random.default_rng(7)
+    kept = np.cumsum([0, *(draw.binomial(80, 0.1) if t >= from_s else 0 for t in range(125))])
+    with RunWriter(path / "run.sqlite") as writer:
+        for t in range(126):
+            at = 1000.0 + t
+            values = (
+                ("collector", "receiver_accepted_spans", 3200.0 * t, "spans"),
+                ("tempo", "received_spans", 40.0 * kept[t], "spans"),
+                ("tempo", "rss_bytes", 3e8, "bytes"),
+                ("tempo", "cpu_s", 0.1 * t, "s"),
+            )
+            writer.samples(SampleRow(at, source, name, {}, float(v), unit) for source, name, v, unit in values)
+
+
+def test_a_tempo_behind_a_sampler_is_steady_under_a_steady_load(run_of: Callable[..., Path]) -> None:
+    """What a head sampler lets through jumps from second to second; 125 s of even load are steady all the same."""
+    path = run_of(source="", seconds=125.0)
+    _sampled(path)
+
+    evidence = _read(path)
+
+    assert evidence.unused == ()
+    assert pytest.approx(320, rel=0.1) == evidence.tempo.spans_per_s
+    assert (3e8, pytest.approx(0.1)) == (evidence.tempo.rss_max_bytes, evidence.tempo.cores)
+    assert evidence.tempo.source == "run r1, 1.57 min of steady load"
+
+
+def test_a_tempo_that_got_its_load_late_is_not_steady(run_of: Callable[..., Path]) -> None:
+    """The Collector's load was steady for 125 s; Tempo saw 35 s of it, 5 s beyond the warm-up."""
+    path = run_of(source="", seconds=125.0)
+    _sampled(path, from_s=90.0)
+
+    evidence = _read(path)
+
+    assert evidence.tempo is None
+    assert any("tempo: " in reason and "seen, 30 s needed" in reason for reason in evidence.unused)
+
+
+def test_advice_names_the_run_length_that_suffices(
+    shape: TraceShape, request_of: Callable[..., PlanRequest], run_of: Callable[..., Path]
+) -> None:
+    """Two minutes, wherever a part of the run is not used."""
+    doubts = _plan(_read(run_of(source="tempo", seconds=50.0)), shape, request_of).doubts
+
+    assert "at least 2 minutes" in doubts[0].remedy
+
+
+def test_a_run_of_the_advised_length_is_used(run_of: Callable[..., Path]) -> None:
+    """Its memory and CPU feed the plan."""
+    assert _read(run_of(source="tempo", seconds=ADVISED_RUN_S)).tempo is not None
 
 
 def test_discarded_spans_spoil_stored_bytes(run_of: Callable[..., Path]) -> None:
@@ -151,6 +206,39 @@ def test_rates_and_sizes_of_the_run(run_of: Callable[..., Path]) -> None:
 
     assert pytest.approx(100, rel=0.02) == evidence.traces_per_s
     assert (evidence.spans_per_trace, evidence.wire_bytes_per_span) == (40.0, 400.0)
+
+
+def test_traffic_is_what_was_asked_not_what_was_drawn_ahead(run_of: Callable[..., Path]) -> None:
+    """50 traces/s asked for 100 s; 40 more were drawn and never due."""
+    path = run_of(source="", seconds=0.0)
+    with RunWriter(path / "run.sqlite") as writer:
+        writer.rate(1000.0, 50.0, 2000.0, "50/s")
+        writer.ledger(LedgerRow(1001.0 + t, 0, "offered", 2000, 50, 1, 1) for t in range(100))
+        writer.ledger([LedgerRow(1100.6, 0, state, 1600, 40, 1, 1) for state in ("offered", "unfinished")])
+
+    assert pytest.approx(50.0) == _read(path).traces_per_s
+
+
+def test_traffic_of_a_changing_rate_is_its_mean(run_of: Callable[..., Path]) -> None:
+    """50 s of 100/s, then 50 s of 300/s."""
+    path = run_of(source="", seconds=0.0)
+    with RunWriter(path / "run.sqlite") as writer:
+        for start_s, per_s in ((1000.0, 100), (1050.0, 300)):
+            writer.rate(start_s, float(per_s), 40.0 * per_s, f"{per_s}/s")
+            rows = (LedgerRow(start_s + 1 + t, 0, "offered", 40 * per_s, per_s, 1, 1) for t in range(50))
+            writer.ledger(rows)
+
+    assert pytest.approx(200.0) == _read(path).traces_per_s
+
+
+def test_traffic_of_a_run_that_lost_its_load_is_what_came(run_of: Callable[..., Path]) -> None:
+    """100/s asked for 102 s, half of it offered: the record of the rate alone is not believed."""
+    path = run_of(source="", seconds=0.0)
+    with RunWriter(path / "run.sqlite") as writer:
+        writer.rate(1000.0, 100.0, 4000.0, "100/s")
+        writer.ledger(LedgerRow(1001.0 + t, 0, "offered", 2000, 50, 1, 1) for t in range(102))
+
+    assert pytest.approx(51.0) == _read(path).traces_per_s
 
 
 def test_a_run_without_samples_uses_shipped_figures(

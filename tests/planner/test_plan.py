@@ -70,17 +70,6 @@ def test_grid_is_every_sampling_with_every_retention(plan: Plan) -> None:
     assert all(set(choice.figures) >= NAMES for choice in plan.choices)
 
 
-def test_verdict_says_what_to_provision_price_range_and_first_limit(plan: Plan) -> None:
-    """One sentence for the reader who reads no further."""
-    chosen = plan.chosen.figures["cost_usd_per_month"]
-
-    assert plan.verdict.startswith("Provision 1 Collector (")
-    assert "1 Tempo (" in plan.verdict
-    assert f"${chosen.value:.1f} a month (" in plan.verdict
-    assert "first limit: Tempo max_traces_per_user, reached at 9.65x this traffic" in plan.verdict
-    assert "\n" not in plan.verdict
-
-
 def test_first_line(plan: Plan) -> None:
     """As the traffic module makes it."""
     assert plan.first_line.startswith("1000 traces/s of shop (shop.yaml): 46.0 spans/trace, 498 B/span")

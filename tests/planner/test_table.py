@@ -29,6 +29,30 @@ def test_fits_100_columns(plan: Plan) -> None:
 
     assert max(len(line) for line in lines) <= 100
     assert not any("…" in line for line in lines)
+    assert any("(95 %)" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 200])
+@pytest.mark.parametrize("traffic", ["1rps", "1000rps", "1500rps", "1000000rps"])
+def test_no_cell_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+    shape: TraceShape,
+    request_of: Callable[..., PlanRequest],
+    traffic: str,
+    width: int,
+) -> None:
+    """Ranges are left out where they do not fit; what is shown is shown whole."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    plan = make_plan(request_of(traffic), shape)
+    layouts = [table.columns_of(plan, layout) for layout in table.LAYOUTS]
+    shown = next((columns for columns in layouts if table.natural_width(columns) <= width), layouts[-1])
+
+    text = _printed(plan)
+
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    if table.natural_width(shown) <= width:
+        assert all(line in text for column in shown for cell in column for line in cell.split("\n"))
 
 
 def test_json_and_table_say_the_same(plan: Plan) -> None:

@@ -14,6 +14,8 @@ from planner.traffic import first_line, parse_traffic, read_traffic, traffic_fig
 
 FORMS = [
     ("1000rps", 1000, "traces"),
+    ("1e3rps", 1000, "traces"),
+    ("2.5E+4 spans/s", 25_000, "spans"),
     ("1k rps", 1000, "traces"),
     ("1000 traces/s", 1000, "traces"),
     ("200/s", 200, "traces"),
@@ -40,7 +42,7 @@ def test_accepted_forms(text: str, per_s: float, counted: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "banana", "1000", "rps", "-5rps", "0rps", "1000 rps/s", "5 spans", "1 traces/fortnight", "1Mi traces/s",
-     "1e99 traces/s", "nan rps", "1000000000000000rps", "1 000rps", "٣rps"],
+     "1e99 traces/s", "nan rps", "1000000000000000rps", "1 000rps", "1erps", "1e3.5rps", "٣rps"],
 )  # fmt: skip
 def test_refused_forms(text: str) -> None:
     """Anything else is refused with the place and the accepted forms."""

@@ -197,13 +197,16 @@ class Locust:
         ends = [row[1].split(":") for row in rows if row[3] == "0A"]
         return {(socket.inet_ntoa(bytes.fromhex(address)[::-1]), int(port, 16)) for address, port in ends}
 
-    def is_gone(self) -> bool:
-        """Whether nothing that it started is left."""
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
+    def left(self) -> list[str]:
+        """Command lines of what it started and what still runs: its group, and whoever was told of its folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                group = (process / "stat").read_text().rpartition(")")[2].split()[2]
+                if command and (int(group) == self._process.pid or str(self.folder) in command):
+                    found.append(command)
+        return found
 
     def run_ids(self) -> list[str]:
         """Of all its runs, in order."""

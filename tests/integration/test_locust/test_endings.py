@@ -88,7 +88,7 @@ def test_a_run_of_some_seconds_holds_and_its_file_tells_all(cases: Any) -> None:
     assert re.search(r"OTLP +/v1/traces +\d+ +0\(0.00%\)", log)
     with case.locust.run() as file:
         assert file.samples("collector", "receiver_accepted_spans")[-1].value == 7.0
-    assert case.locust.is_gone()
+    assert case.locust.left() == []
 
 
 def test_secrets_reach_the_target_and_nothing_else(cases: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 CASES: dict[str, dict[str, Any]] = {
     "Ctrl-C": {"arguments": []},
     "SIGTERM": {"arguments": []},
-    "killed": {"arguments": []},
+    "killed": {"arguments": ["--observe", "--collector-metrics", "{url}/metrics", "--tempo-metrics", ""]},
     "deleted": {"arguments": []},
     "held": {"arguments": []},
 }
@@ -36,6 +36,10 @@ def test_a_killed_process_leaves_a_file_that_balances(cases: Any) -> None:
     case.locust.signal(signal.SIGKILL)
     counted = sum(case.target.spans.values())
     assert case.locust.exit_code() == -signal.SIGKILL
+    deadline_s = time.monotonic() + 5
+    while case.locust.left() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert case.locust.left() == [], "the observer ends with its run"
     with case.locust.run() as file:
         counts = file.counts()
         assert "verdict" not in file.meta()

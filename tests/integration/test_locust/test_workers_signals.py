@@ -31,7 +31,7 @@ def test_a_signal_ends_master_and_workers_in_order(name: str, cases: Any) -> Non
     case.locust.finished(0)
     run = case.settled()
     assert (run.code, run.meta["stop_reason"], run.meta["silent_workers"]) == (0, name, [])
-    assert case.locust.is_gone()
+    assert case.locust.left() == []
 
 
 def test_a_worker_that_leaves_spoils_the_run_but_not_the_ledger(cases: Any) -> None:
