@@ -109,10 +109,12 @@ class RunWriter:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # A full disk can fail the commit as well; only what is still open can be rolled back.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def meta(self, **values: object) -> None:
         """Set named facts of the run; values are stored as JSON."""
