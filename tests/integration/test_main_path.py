@@ -69,6 +69,26 @@ def test_head_sampling_keeps_exactly_the_predicted_traces(
 
 
 @pytest.mark.collector
+@pytest.mark.parametrize("mode", ["proportional", "equalizing"])
+def test_consistent_sampling_keeps_exactly_the_predicted_traces(
+    collector: StartCollector, tmp_path: Path, mode: str
+) -> None:
+    """The two modes of consistent probability sampling are predicted trace by trace as well."""
+    kept, config = tmp_path / "kept.jsonl", tmp_path / "collector.yaml"
+    text = (CONFIGS / "test-head.yaml").read_text()
+    assert "mode: hash_seed" in text
+    config.write_text(text.replace("mode: hash_seed", f"mode: {mode}"))
+    running = collector(config, HONUA_OUT=str(kept))
+    assert load("checkout", running.otlp_http, tmp_path, "--rate", "100/s").returncode == 0
+    settle(running)
+    running.stop()
+    code, result = audit(tmp_path / "it", config, str(kept))
+    assert (code, result["holds"]) == (0, True)
+    assert result["expected"] == result["observed"]
+    assert f"{mode}" in str(result["pipeline"])
+
+
+@pytest.mark.collector
 def test_audit_names_a_configuration_that_is_not_the_running_one(collector: StartCollector, tmp_path: Path) -> None:
     """With another seed than the Collector's the audit fails and says that the configuration is not the one."""
     kept, config = tmp_path / "kept.jsonl", CONFIGS / "test-head.yaml"
