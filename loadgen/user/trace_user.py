@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gevent
 from gevent import GreenletExit
 from locust import User, task
 
 from loadgen.deliver import Planned
-from loadgen.transport import HttpSender, Outcome
+from loadgen.transport import Outcome
 from loadgen.user.session import Session
 
 IDLE_S = 0.2
@@ -58,15 +58,6 @@ class TraceUser(User):
     topology: ClassVar[str | Path] = "checkout"
     traces_per_s: ClassVar[float] = 1.0
 
-    def __init__(self, environment: Any) -> None:  # noqa: ANN401  (Locust publishes no types)
-        super().__init__(environment)
-        self._sender: HttpSender | None = None
-
-    def on_stop(self) -> None:
-        """Close the connection, which was opened at the first send, after any fork."""
-        if self._sender is not None:
-            self._sender.close()
-
     @task
     def send_next(self) -> None:
         """Take the next request, make its bytes shortly before it is due, send it when it is."""
@@ -75,8 +66,6 @@ class TraceUser(User):
         if session is None or planned is None:
             gevent.sleep(IDLE_S)
             return
-        if self._sender is None:
-            self._sender = session.open_sender(gevent.sleep)
         try:
             # Just in time: bytes made long before they leave have left the processor's caches by then.
             _wait_until(planned.due_ns - PREPARE_NS, session.now_ns)
@@ -91,9 +80,10 @@ class TraceUser(User):
         if session.stopping:
             session.give_up(planned)
             return
-        self._send(session, self._sender, planned, body)
+        self._send(session, planned, body)
 
-    def _send(self, session: Session, sender: HttpSender, planned: Planned, body: bytearray) -> None:
+    def _send(self, session: Session, planned: Planned, body: bytearray) -> None:
+        sender = session.borrow_sender(gevent.sleep)
         session.start_sending(planned, len(body))
         outcome = Outcome("unknown", "stopped while in flight")
         try:
@@ -101,6 +91,7 @@ class TraceUser(User):
         finally:
             # Also when the user is killed in mid-request: what was sent has an outcome, if only an unknown one.
             session.settle(planned, outcome)
+            session.return_sender(sender)
         self._report(outcome, (session.now_ns() - planned.due_ns) / 1e6, planned.due_ns, len(body))
 
     def _report(self, outcome: Outcome, latency_ms: float, due_ns: int, size_bytes: int) -> None:
