@@ -42,7 +42,6 @@ class Pieces:
         tail: Piece of a tail, int64[forms, remote].
         event_at: Offset of the event's time in the tail, int64[forms], -1 where there is none.
         slot_piece: First piece of each slot, int64[slots].
-        slot_width: Characters at the end of a RAW or TIME slot's piece that are filled in, int64[slots].
         resources: What encloses spans, per resource.
         program: What all this was compiled from.
     """
@@ -56,7 +55,6 @@ class Pieces:
     tail: Ints
     event_at: Ints
     slot_piece: Ints
-    slot_width: Ints
     resources: tuple[ResourceFrame, ...]
 
 
@@ -88,7 +86,6 @@ def compile_pieces(program: Program) -> Pieces:
         tail=np.array(tail, np.int64),
         event_at=np.array([pair[0].event_at for pair in tails], np.int64),
         slot_piece=slot_piece,
-        slot_width=np.array([text_width(slot.rule) for slot in slots], np.int64),
         resources=(),
     )
 

@@ -32,14 +32,13 @@ EXCEPTION_EVENT = "exception"
 
 
 class Head(NamedTuple):
-    """Ids to constant attributes of a span, without the enclosing tag and length; holes by offset."""
+    """Ids to constant attributes of a span, without the enclosing tag and length.
+
+    The ids come first; ``start_at`` is the start time, behind whose eight bytes stands the end's tag.
+    """
 
     content: bytes
-    trace_id_at: int
-    span_id_at: int
-    parent_id_at: int  # -1 in a root
     start_at: int
-    end_at: int
 
 
 class Tail(NamedTuple):
@@ -93,9 +92,7 @@ def make_head(form: Form, *, has_parent: bool) -> Head:
     for field in ("events", "status", "flags"):
         span.ClearField(field)
     content = span.SerializeToString()
-    holes = [_TRACE_ID.to_bytes(16, "big"), _SPAN_ID.to_bytes(8, "big"), _PARENT_ID.to_bytes(8, "big")]
-    holes += [_START.to_bytes(8, "little"), _END.to_bytes(8, "little")]
-    return Head(content, *(content.find(hole) for hole in holes))
+    return Head(content, content.find(_START.to_bytes(8, "little")))
 
 
 def make_tail(form: Form, *, remote: bool) -> Tail:
